@@ -1,0 +1,77 @@
+"""Admission: may this request start now, beside those that run?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kvolume.policy.contract import Request, State
+
+
+class Admission:
+    """Base of all admission rules."""
+
+    name = ""
+
+    def admits(self, request: Request, state: State) -> bool:
+        """May `request` start in the coming round? Must not change `state`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class LookAhead(Admission):
+    """Yes, iff no future round would hold more than the budget (MC-SF, arXiv 2502.07115, eq. 5).
+
+    What is held rises between completions and drops only at them, so only the last round of each request, as
+    predicted, needs a test. Exact predictions never lead to an eviction.
+    """
+
+    name = "look-ahead"
+
+    def admits(self, request: Request, state: State) -> bool:
+        batch = [(r.left, r.holds) for r in state.running]
+        batch.append((request.guess - request.kept, request.prompt + request.kept + 1))
+        return within_budget(batch, state.kv_tokens)
+
+
+@dataclass(frozen=True)
+class Greedy(Admission):
+    """Yes, iff it fits in the coming round: the rule of vLLM. Growth is left to evictions."""
+
+    name = "greedy"
+
+    def admits(self, request: Request, state: State) -> bool:
+        return state.need + request.prompt + request.kept + 1 <= state.kv_tokens
+
+
+@dataclass(frozen=True)
+class Protected(Admission):
+    """Greedy below a fraction 1 - alpha of the budget (alpha-protection, arXiv 2502.07115, sec. 5)."""
+
+    alpha: float = 0.3
+    name = "protected"
+
+    def limit(self, kv_tokens: int) -> int:
+        """KV tokens up to which requests are admitted."""
+        return int((1 - self.alpha) * kv_tokens + 1e-9)
+
+    def admits(self, request: Request, state: State) -> bool:
+        return state.need + request.prompt + request.kept + 1 <= self.limit(state.kv_tokens)
+
+
+@dataclass(frozen=True)
+class Peak(Admission):
+    """Yes, iff the sum of all predicted peaks s + o stays within the budget: full reservation."""
+
+    name = "peak"
+
+    def admits(self, request: Request, state: State) -> bool:
+        reserved = sum(r.request.prompt + r.guess for r in state.running)
+        return reserved + request.prompt + request.guess <= state.kv_tokens
+
+
+def within_budget(batch: Sequence[tuple[int, int]], kv_tokens: int) -> bool:
+    """Does a batch of (rounds left, tokens held in the coming round) stay within the budget to its end?"""
+    return all(
+        sum(held + last - 1 for left, held in batch if left >= last) <= kv_tokens for last, _ in batch
+    )
