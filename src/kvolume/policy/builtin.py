@@ -1,0 +1,135 @@
+"""The built-in policies, as data: name, parameters, knowledge needed, guarantee, source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kvolume.errors import ParameterError, unknown_name
+from kvolume.policy.order import Arrival, LongestOutput, Order, ShortestOutput, Shuffled
+from kvolume.policy.policy import Policy
+from kvolume.policy.registry import COMMON, Entry, Parameter, three_answers
+from kvolume.policy.svf import AgedVolume, ArrivalShare, Volume
+from kvolume.predict import OneBit
+from kvolume.text import number
+
+Values = Mapping[str, str]
+
+SVF = "SVF, arXiv 2606.22327"
+MCSF = "MC-SF, arXiv 2502.07115"
+NO_BOUND = "none: no bound holds on all bursts"
+
+SHARE = {"share": Parameter("0", "share of the admitted volume that goes to the oldest request, 0 to 1")}
+AGING = {
+    "aging": Parameter("none", "log or linear: older requests move up, keys stay static"),
+    "kappa": Parameter("3", "strength of aging=log, in mean outputs; larger is closer to svf"),
+    "phi": Parameter("0.01", "strength of aging=linear; smaller is closer to svf"),
+}
+
+
+def _shared(order: Order, values: Values, what: str) -> Order:
+    share = number(values.get("share", 0), "share", what, low=0, high=1)
+    return ArrivalShare(order, share) if share else order
+
+
+def _svf(values: Values) -> Policy:
+    what, aging = "policy svf", values.get("aging", "none")
+    if aging not in ("none", "log", "linear"):
+        raise unknown_name("aging", aging, ("none", "log", "linear"))
+    for name, needs in (("kappa", "log"), ("phi", "linear")):
+        if name in values and aging != needs:
+            raise ParameterError(f"The '{name}' parameter of {what} needs aging={needs}.")
+    order: Order = Volume()
+    if aging != "none":
+        kappa = number(values.get("kappa", 3), "kappa", what, low=0, high=1e9)
+        order = AgedVolume(aging, kappa, number(values.get("phi", 0.01), "phi", what, low=0, high=1e9))
+    return three_answers(_shared(order, values, what), values, what)
+
+
+def _one_bit(values: Values) -> Policy:
+    what = "policy one-bit"
+    rule = values.get("rule", "empirical")
+    if rule not in ("empirical", "worst-case", "geometric"):
+        raise unknown_name("rule", rule, ("empirical", "worst-case", "geometric"))
+    theta = int(number(values["theta"], "theta", what, low=1, integer=True)) if "theta" in values else None
+    mu = number(values["mu"], "mu", what, low=0, high=1, open_low=True) if "mu" in values else None
+    most = int(number(values["T"], "T", what, low=1, integer=True)) if "T" in values else None
+    order = _shared(Volume(), values, what)
+    return three_answers(order, values, what, knowledge=OneBit(rule, theta, mu, most))
+
+
+def _alpha_protection(values: Values) -> Policy:
+    what = "policy alpha-protection"
+    evict = {"evict": "random"} if "beta" in values else {}
+    values = {"admission": "protected", "evict": "all", "keep": "0"} | evict | dict(values)
+    return three_answers(Arrival(), values, what)
+
+
+BUILTIN: tuple[Entry, ...] = (
+    Entry(
+        "fcfs", "First come, first served, by look-ahead: nobody is ever evicted.",
+        lambda v: three_answers(Arrival(), v, "policy fcfs"), COMMON,
+        guarantee=NO_BOUND, paper=f"{MCSF} (MC-Benchmark)",
+    ),
+    Entry(
+        "vllm", "First come, first served as vLLM does it: greedy, evicts the latest, which keeps its tokens.",
+        lambda v: three_answers(Arrival(), v, "policy vllm", admit="greedy"),
+        COMMON | {"admission": COMMON["admission"]._replace(default="greedy")},
+        knowledge="none", guarantee=NO_BOUND, paper="vLLM V1 scheduler",
+    ),
+    Entry(
+        "sjf", "Smallest predicted output first.",
+        lambda v: three_answers(ShortestOutput(), v, "policy sjf"), COMMON,
+        guarantee="9216 for equal prompts, all at 0, M >= 2 max(s+o); none otherwise", paper=MCSF,
+    ),
+    Entry(
+        "one-bit", "SVF that is told only whether a request is short or long.",
+        _one_bit,
+        COMMON | SHARE | {
+            "rule": Parameter("empirical", "empirical, worst-case (Thm 3.3) or geometric (Thm 3.5)"),
+            "theta": Parameter("median output", "a request is short iff its output is at most theta tokens"),
+            "mu": Parameter("1 / mean output", "parameter of the geometric law (rule=geometric)"),
+            "T": Parameter("longest output", "maximum output length (rule=worst-case)"),
+        },
+        knowledge="one bit: short or long", guarantee="1 + 2T/(1-alpha), all at 0 (rule=worst-case)", paper=SVF,
+    ),
+    Entry(
+        "svf", "Smallest predicted KV volume first; optionally aged, or with a share for the oldest.",
+        _svf, COMMON | SHARE | AGING,
+        guarantee="1 + 2/((1-alpha)(1-share)), all at 0, peaks <= alpha M", paper=SVF,
+    ),
+    Entry(
+        "peak", "First come, first served with every peak reserved in full.",
+        lambda v: three_answers(Arrival(), v, "policy peak", admit="peak"),
+        COMMON | {"admission": COMMON["admission"]._replace(default="peak")},
+        guarantee=NO_BOUND,
+    ),
+    Entry(
+        "alpha-protection", "Arrival order below (1-alpha) M; on overflow everybody, or each with beta, starts again.",
+        _alpha_protection,
+        {k: COMMON[k] for k in ("alpha", "beta", "backfill", "seed")},
+        knowledge="none", guarantee="none: clearing can cycle for ever", paper=MCSF,
+    ),
+    Entry(
+        "random", "A random but fixed order.",
+        lambda v: three_answers(Shuffled(int(number(v.get("seed", 0), "seed", "policy random", low=0, high=2**31,
+                                                    integer=True))), v, "policy random"),
+        COMMON, knowledge="none",
+    ),
+    Entry(
+        "longest-first", "Largest predicted output first: the deliberately bad one.",
+        lambda v: three_answers(LongestOutput(), v, "policy longest-first"), COMMON,
+    ),
+)  # fmt: skip
+
+_ALIASES = (
+    ("mc-sf", "sjf", "Smallest predicted output first by look-ahead: sjf under its paper's name."),
+    ("mc-benchmark", "fcfs", "Arrival order by look-ahead: fcfs under its paper's name."),
+)
+
+
+def _alias(id: str, target: str, summary: str) -> Entry:
+    entry = next(e for e in BUILTIN if e.id == target)
+    return Entry(id, summary, entry.make, entry.parameters, entry.knowledge, entry.guarantee, entry.paper, target)
+
+
+BUILTIN += tuple(_alias(*alias) for alias in _ALIASES)
