@@ -1,0 +1,51 @@
+"""`kvolume compare`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from kvolume.cli.app import DEFAULT_SOURCE, OUTPUT, Engine, File, Force, Json, Source, Workload, spec_of
+from kvolume.study.defaults import DEFAULT_POLICIES
+
+
+def compare(
+    source: Source = DEFAULT_SOURCE,
+    /,
+    *,
+    policy: Annotated[
+        tuple[str, ...], Parameter(help="A policy, such as svf or svf:share=0.1; repeat it for more.", negative=())
+    ] = DEFAULT_POLICIES,
+    options: Workload | None = None,
+    engine: Engine = "auto",
+    spec: Annotated[File | None, Parameter(help="Run the spec.json of an earlier --out, instead of options.")] = None,
+    json: Json = False,
+    out: Annotated[File | None, Parameter(help="Folder for spec, summary, requests and charts.", group=OUTPUT)] = None,
+    force: Force = False,
+) -> None:
+    """Compare policies on one workload, and each with the best that any schedule could do."""
+    from kvolume.cli import console
+    from kvolume.report.charts import draw
+    from kvolume.study.compare import run
+    from kvolume.study.outputs import check_folder, write_folder
+    from kvolume.study.spec import only_spec
+    from kvolume.study.workloads import prepare
+
+    what = spec_of(source, options, policies=policy, engine=engine)
+    if spec is not None:
+        what = only_spec(spec, what)
+    if out is not None:
+        check_folder(out, force=force)
+    workload = prepare(what)
+    console.note(*workload.notes)
+    with console.progress() as progress:
+        comparison = run(what, workload, progress=progress)
+    written = write_folder(comparison, out, force=force, draw=draw) if out is not None else None
+    if json:
+        print(comparison.to_json(), end="")
+    else:
+        console.show(comparison)
+    if written:
+        console.note(*written.notes)
+        console.paths(written.paths, to_stderr=json)

@@ -1,0 +1,67 @@
+"""Where things are printed: results to stdout; notes, progress and errors to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kvolume.study import Comparison
+
+WIDTH = 100  # of tables that go to a file or a pipe
+
+
+def note(*sentences: str) -> None:
+    """Say something to the user beside the result."""
+    for sentence in sentences:
+        print(f"kvolume: {sentence}", file=sys.stderr)
+
+
+def paths(written: Iterable[Path], *, to_stderr: bool = False) -> None:
+    """The files that were written; the last thing that a command prints."""
+    for path in written:
+        print(path, file=sys.stderr if to_stderr else sys.stdout)
+
+
+def show(comparison: Comparison) -> None:
+    """Heading, table, sentence and timing of a comparison."""
+    from rich.console import Console
+
+    from kvolume.report.sentence import heading, sentence, timing
+    from kvolume.report.table import styled
+
+    fixed = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH
+    console = Console(file=sys.stdout, width=fixed, highlight=False, markup=False, emoji=False)
+    console.print(heading(comparison))
+    console.print()
+    console.print(styled(comparison, console.width), soft_wrap=True)
+    console.print(sentence(comparison))
+    console.print(timing(comparison), style="dim")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None] | None]:
+    """A progress bar on stderr for `(what, done, total)`; None where stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, object] = {}
+
+        def update(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                for task in tasks.values():
+                    bars.update(task, visible=False)  # type: ignore[arg-type]
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield update

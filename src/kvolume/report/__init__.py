@@ -1,0 +1,1 @@
+"""Reports: tables, sentences, charts and timelines made of results."""

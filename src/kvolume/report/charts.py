@@ -1,0 +1,242 @@
+"""Charts of a comparison as SVG: latency distribution, KV use and queue length over time.
+
+The same comparison gives the same bytes: no date, fixed ids. matplotlib is imported only when a chart is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kvolume.errors import missing_extra
+from kvolume.report.series import kv_use, queue_length
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from kvolume.engine.result import Result
+    from kvolume.study.compare import Comparison
+
+INK, MUTED, GRID, BUDGET = "#1a1a1a", "#5c5c5c", "#e3e3e3", "#b3261e"
+# Okabe and Ito's colours, which colour-blind readers can tell apart; the line styles tell them apart in grey print.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#4d4d4d")
+STYLES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+HOUSE = {
+    "svg.hashsalt": "kvolume",
+    "svg.fonttype": "none",
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+    "font.size": 9.0,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "figure.facecolor": "white",
+    "path.simplify_threshold": 0.2,
+}
+WIDTH = 7.6  # inches
+KEY_LEFT = 0.775  # where the key in the right margin begins, as a share of the width
+
+
+def draw(comparison: Comparison, folder: Path) -> list[Path]:
+    """Write every chart of a comparison into `folder`; returns the files. Raises MissingExtraError."""
+    return [_save(chart(comparison), folder / f"{name}.svg") for name, chart in CHARTS.items()]
+
+
+def latency_cdf(comparison: Comparison) -> Figure:
+    """Which share of the requests is done within which latency, a curve for each policy."""
+    figure, (axes,) = _figure(comparison, "Latency of the requests", 1, 3.7)
+    entries = []
+    for i, result in _drawable(comparison):
+        latency = np.sort(result.latency).astype(float)
+        share = np.arange(1, latency.size + 1) / latency.size
+        keep = _spread(latency, share, 900)
+        axes.step(latency[keep], share[keep], where="post", **_line(i))
+        p50, p99 = np.percentile(latency, (50, 99))
+        axes.plot([p50], [0.5], "o", ms=3.2, color=_line(i)["color"])
+        entries.append((i, f"P50 {_short(p50)}   P99 {_short(p99)}"))
+    axes.set_xscale("log")
+    axes.set_ylim(0, 1.005)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 0.9, 1], ["0", "25%", "50%", "75%", "90%", "100%"])
+    axes.xaxis.set_major_formatter(_formatter())
+    axes.set_xlabel(f"end-to-end latency, {_unit_name(comparison.unit)} (logarithmic)")
+    _title(axes, "share of requests done within")
+    axes.grid(True, which="major")
+    _key(figure, comparison, entries, top=0.80)
+    return figure
+
+
+def kv_use_chart(comparison: Comparison) -> Figure:
+    """KV tokens in use over time, a panel for each policy, with the budget."""
+    drawable = _drawable(comparison)
+    figure, panels = _figure(comparison, "KV cache in use", max(1, len(drawable)), 1.1 + 0.95 * max(1, len(drawable)))
+    budget = comparison.spec.kv_tokens
+    scale, unit = _time_scale(comparison)
+    for axes, (i, result) in zip(panels, drawable, strict=False):
+        series = kv_use(result)
+        colour = _line(i)["color"]
+        axes.stairs(series.values, series.edges / scale, fill=True, color=colour, alpha=0.28, lw=0)
+        axes.stairs(series.values, series.edges / scale, color=colour, lw=0.8, baseline=None)
+        axes.axhline(budget, color=BUDGET, lw=1.0)
+        axes.set_ylim(0, budget * 1.12)
+        axes.set_yticks([0, budget / 2, budget], ["0", _short(budget / 2), _short(budget)])
+        axes.grid(True, axis="x")
+        used = comparison.rows[i]["kv_utilisation"]
+        axes.text(1.02, 0.62, _fold(comparison.labels[i]), transform=axes.transAxes, color=colour, weight="bold", va="center")
+        axes.text(1.02, 0.24, f"{100 * used:.0f}% used", transform=axes.transAxes, color=MUTED, va="center", size=8)
+    if drawable:
+        panels[0].text(0.0, 1.03, f"budget {budget:,} tokens", transform=panels[0].transAxes, color=BUDGET, size=8)
+    panels[-1].set_xlabel(f"time, {unit}")
+    return figure
+
+
+def queue_chart(comparison: Comparison) -> Figure:
+    """How many requests wait over time, a curve for each policy."""
+    figure, (axes,) = _figure(comparison, "Requests waiting", 1, 3.4)
+    scale, unit = _time_scale(comparison)
+    entries = []
+    for i, result in _drawable(comparison):
+        series = queue_length(result)
+        axes.stairs(series.values, series.edges / scale, baseline=None, **_line(i))
+        entries.append((i, f"at most {_short(float(series.values.max()))}"))
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(_formatter())
+    axes.grid(True)
+    _title(axes, "requests in the queue")
+    axes.set_xlabel(f"time, {unit}")
+    _key(figure, comparison, entries, top=0.80)
+    return figure
+
+
+CHARTS: dict[str, Callable[[Comparison], Figure]] = {
+    "latency_cdf": lambda comparison: _styled(latency_cdf, comparison),
+    "kv_use": lambda comparison: _styled(kv_use_chart, comparison),
+    "queue_length": lambda comparison: _styled(queue_chart, comparison),
+}
+
+
+def _styled(chart: Callable[[Comparison], Figure], comparison: Comparison) -> Figure:
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        raise missing_extra("Drawing charts", "plot", "matplotlib") from None
+    with mpl.rc_context(HOUSE):
+        return chart(comparison)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    import matplotlib as mpl
+
+    with mpl.rc_context(HOUSE):
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "kvolume"})
+    return path
+
+
+def _figure(comparison: Comparison, title: str, panels: int, height: float) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
+    bottom, top = 0.48 / height, 1 - 0.72 / height
+    figure.subplots_adjust(left=0.075, right=KEY_LEFT - 0.02, bottom=bottom, top=top, hspace=0.28)
+    figure.text(0.012, 1 - 0.12 / height, title, size=12, weight="bold", color=INK, va="top")
+    figure.text(0.012, 1 - 0.34 / height, _caption(comparison), size=8.5, color=MUTED, va="top")
+    return figure, list(axes)
+
+
+def _caption(comparison: Comparison) -> str:
+    load = "one burst" if np.isinf(comparison.load) else f"load {comparison.load:.3g}"
+    return f"{comparison.workload.name}, {len(comparison.workload):,} requests, {load}, {comparison.spec.kv_tokens:,} KV tokens"
+
+
+def _drawable(comparison: Comparison) -> list[tuple[int, Result]]:
+    return [(i, r) for i, r in enumerate(comparison.results) if r.status == "finished" and r.done.any()]
+
+
+def _line(i: int) -> dict[str, Any]:
+    return {"color": COLOURS[i % len(COLOURS)], "ls": STYLES[i % len(STYLES)], "lw": 1.6}
+
+
+def _key(figure: Figure, comparison: Comparison, entries: list[tuple[int, str]], top: float) -> None:
+    """Name the curves in the right margin, in their colours, with their line style and a number."""
+    from matplotlib.lines import Line2D
+
+    height = figure.get_figheight()
+    y = top
+    for i, number in entries:
+        label = _fold(comparison.labels[i])
+        more = 0.155 * label.count("\n") / height
+        style = _line(i)
+        figure.add_artist(Line2D([KEY_LEFT, KEY_LEFT + 0.035], [y, y], transform=figure.transFigure, **style))
+        figure.text(KEY_LEFT + 0.045, y + 0.06 / height, label, color=style["color"], weight="bold", va="top", linespacing=1.1)
+        figure.text(KEY_LEFT + 0.045, y - 0.11 / height - more, number, color=MUTED, va="top", size=8)
+        y -= 0.42 / height + more
+    absent = [comparison.labels[i] for i in range(len(comparison.results)) if i not in dict(entries)]
+    if absent:
+        figure.text(KEY_LEFT, y, "does not finish:\n" + "\n".join(map(_fold, absent)), color=MUTED, va="top", size=8)
+
+
+def _title(axes: Axes, text: str) -> None:
+    """What the vertical axis counts, said horizontally above it."""
+    axes.set_title(text, loc="left", size=9, color=MUTED, pad=5)
+
+
+def _fold(label: str, width: int = 17) -> str:
+    """A long label on several lines."""
+    out, line = [], ""
+    for piece in label.replace(",", ",\0").replace(":", ":\0").replace(" ", " \0").split("\0"):
+        if line and len(line + piece.rstrip()) > width:
+            out.append(line.rstrip())
+            line = ""
+        line += piece
+    return "\n".join([*out, line])
+
+
+def _spread(x: Any, y: Any, most: int) -> Any:
+    """Row numbers of at most about `most` points, even in share and, in the tails, in latency too."""
+    n = x.size
+    if n <= most:
+        return np.arange(n)
+    even = np.linspace(0, n - 1, most // 2).astype(int)
+    tail = n - 1 - np.unique(np.geomspace(1, n, most // 4).astype(int) - 1)
+    head = np.unique(np.geomspace(1, n, most // 4).astype(int) - 1)
+    return np.unique(np.concatenate((even, tail, head)))
+
+
+def _time_scale(comparison: Comparison) -> tuple[float, str]:
+    if comparison.unit != "s":
+        return 1.0, "rounds"
+    done = [float(r.finish[r.done].max() - np.nanmin(r.arrival)) for _, r in _drawable(comparison)]
+    span = max(done, default=1.0)
+    return (3600.0, "hours") if span > 3 * 3600 else (60.0, "minutes") if span > 600 else (1.0, "seconds")
+
+
+def _unit_name(unit: str) -> str:
+    return "seconds" if unit == "s" else unit
+
+
+def _short(value: float) -> str:
+    """Three digits or so: 0.12, 3.4, 1,215, 131k, 2.5M."""
+    if value >= 1e6:
+        return f"{value / 1e6:.3g}M"
+    if value >= 1e4:
+        return f"{value / 1e3:.3g}k"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _formatter() -> Any:
+    from matplotlib.ticker import FuncFormatter
+
+    return FuncFormatter(lambda value, _: _short(value))

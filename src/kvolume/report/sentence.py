@@ -1,0 +1,107 @@
+"""What a comparison means for its workload, in one plain sentence."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from kvolume.clock import parse_clock
+
+if TYPE_CHECKING:
+    from kvolume.study.compare import Comparison
+
+BASELINES = ("vllm", "fcfs")
+
+
+def heading(comparison: Comparison) -> str:
+    """What was compared: the workload, its size, load, budget and clock."""
+    spec, workload = comparison.spec, comparison.workload
+    load = "one burst" if math.isinf(comparison.load) else f"load {comparison.load:.3g}"
+    clock = parse_clock(spec.clock)
+    time = f"rounds of {1000 * clock.tick_s:g} ms" if clock.unit else f"clock {spec.clock}"
+    rejected = comparison.rows[0]["rejected"]
+    return (
+        f"{workload.name}: {len(workload):,} requests{f' ({rejected:,} rejected)' if rejected else ''}, {load}, "
+        f"{spec.kv_tokens:,} KV tokens, {time}"
+    )
+
+
+def timing(comparison: Comparison) -> str:
+    """How long simulating took and how fast it was."""
+    wall = sum(result.wall_seconds for result in comparison.results)
+    requests = len(comparison.workload) * len(comparison.results)
+    rate = f", {requests / wall:,.0f} requests per second" if wall > 0 else ""
+    return f"Simulated {requests:,} requests in {wall:.3g} s{rate}."
+
+
+def sentence(comparison: Comparison) -> str:
+    """One sentence: the best policy, how much it gains, how far from optimal it can be, and what queued."""
+    name, load, rows = comparison.workload.name, comparison.load, comparison.rows
+    where = f"On {name}, as one burst," if math.isinf(load) else f"On {name} at load {load:.3g},"
+    finished = [row for row in rows if row["status"] == "finished" and row["mean_latency"] is not None]
+    if not finished:
+        if all(row["finished"] == 0 and row["rejected"] for row in rows):
+            return f"{where} no request fits {comparison.spec.kv_tokens:,} KV tokens, so all are rejected."
+        return f"{where} no policy finishes: each keeps evicting what it has just admitted."
+    if all(row["queued_share"] == 0 for row in finished):
+        return f"{where} no request queues, so no policy can matter: the KV cache has room for all at once."
+    best = min(finished, key=lambda row: row["mean_latency"])
+    others = [row for row in finished if row is not best]
+    base = next((row for b in BASELINES for row in others if row["policy"] == b), None)
+    parts = [_gain(best, base, others), _certificate(best)]
+    text = f"{where} {', and '.join(filter(None, parts))}; {_queued(best, base)}"
+    tail = _tail(best, finished)
+    return f"{text}{'; ' + tail if tail else ''}."
+
+
+def _gain(best: dict[str, Any], base: dict[str, Any] | None, others: list[dict[str, Any]]) -> str:
+    label = best["label"]
+    if not others:
+        return f"{label} has a mean latency of {_digits(best['mean_latency'])}"
+    tied = [row["label"] for row in others if row["mean_latency"] == best["mean_latency"]]
+    if len(tied) == len(others):
+        return f"all policies have the same mean latency, {_digits(best['mean_latency'])}"
+    if base is None or base["mean_latency"] == best["mean_latency"]:
+        return f"{label} has the lowest mean latency, {_digits(best['mean_latency'])}"
+    drop = 1 - best["mean_latency"] / base["mean_latency"]
+    return f"{label} has the lowest mean latency, {_percent(drop)} below {base['label']}"
+
+
+def _certificate(best: dict[str, Any]) -> str:
+    ratio = best["ratio_to_bound"]
+    if ratio is None:
+        return ""
+    if ratio < 2:
+        return f"certified within {_percent(ratio - 1, up=True)} of any possible schedule"
+    return f"certified within {math.ceil(ratio * 100) / 100:.3g} times that of any possible schedule"
+
+
+def _queued(best: dict[str, Any], base: dict[str, Any] | None) -> str:
+    share = f"{_percent(best['queued_share'])} of the requests queued under it"
+    if base is None:
+        return share
+    other = f"{_percent(base['queued_share'])} under {base['label']}"
+    if max(best["queued_share"], base["queued_share"]) < 0.01:
+        return f"only {share} ({other}), so the choice matters to few"
+    return f"{share} ({other})"
+
+
+def _tail(best: dict[str, Any], finished: list[dict[str, Any]]) -> str:
+    fcfs = next((row for row in finished if row["policy"] == "fcfs"), None)
+    if fcfs is None or fcfs is best or best["p99"] <= fcfs["p99"]:
+        return ""
+    return f"its P99 is {_percent(best['p99'] / fcfs['p99'] - 1)} above that of fcfs, the price that long requests pay"
+
+
+def _percent(share: float, *, up: bool = False) -> str:
+    percent = 100 * share
+    if up:  # a claim must not shrink in rounding
+        scale = 10 if percent < 10 else 1
+        percent = math.ceil(percent * scale - 1e-9) / scale
+    if 0 < percent < 0.1:
+        return "less than 0.1 %"
+    return f"{percent:.1f} %" if percent < 10 else f"{percent:,.0f} %"
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"

@@ -1,0 +1,170 @@
+"""Several policies on one workload, and how far each is at most from the best possible."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kvolume.clock import parse_clock
+from kvolume.study.defaults import DEFAULT_KV_TOKENS, DEFAULT_POLICIES, DEFAULT_SOURCE
+from kvolume.study.spec import CompareSpec, version
+from kvolume.study.workloads import prepare, served, shape
+from kvolume.workload import Workload
+
+if TYPE_CHECKING:
+    from kvolume.bound import Bound
+    from kvolume.engine import Result
+
+Progress = Callable[[str, int, int], None]  # what runs, requests done, requests in all
+
+ROW = (
+    "policy", "mean_latency", "p50", "p90", "p99", "p999", "max", "mean_per_token", "p95_per_token", "queued_share",
+    "ratio_to_bound", "makespan", "kv_utilisation", "evictions", "injected", "finished", "rejected",
+)  # fmt: skip
+TIMINGS = ("wall_seconds", "requests_per_second")
+EXTRA = ("running_or_waiting", "status", "label")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The results of the policies of a spec on its workload, with the lower bound that all of them obey."""
+
+    spec: CompareSpec
+    workload: Workload = field(repr=False)
+    bound: Bound | None  # None where no request fits the budget
+    results: tuple[Result, ...] = field(repr=False)
+    labels: tuple[str, ...]  # how to show each policy
+
+    @property
+    def unit(self) -> str:
+        """The unit of all latencies: `rounds` or `s`."""
+        return self.results[0].unit
+
+    @cached_property
+    def load(self) -> float:
+        """Offered KV volume over capacity of the requests that fit; infinite for a burst."""
+        fitting = served(self.workload, self.spec.kv_tokens)
+        return fitting.load(self.spec.kv_tokens, parse_clock(self.spec.clock)) if fitting else 0.0
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """One row of metrics per policy, in the order of the spec; None where nothing can be said."""
+        return [self._row(*each) for each in zip(self.spec.policies, self.labels, self.results, strict=True)]
+
+    def to_dict(self, *, timings: bool = True) -> dict[str, Any]:
+        """The comparison as one JSON-ready object; without `timings` the same spec gives the same object."""
+        spec, bound, workload = self.spec, self.bound, self.workload
+        return {
+            "version": version(),
+            "unit": self.unit,
+            "workload": {
+                "name": workload.name,
+                "requests": len(workload),
+                "load": self.load if math.isfinite(self.load) else None,
+                "kv_tokens": spec.kv_tokens,
+                "prompt_tokens": int(workload.prompt_tokens.sum()),
+                "output_tokens": int(workload.output_tokens.sum()),
+                "clock": spec.clock,
+                "seed": spec.seed,
+                "notes": list(workload.notes),
+            },
+            "bound": {"mean_latency": bound.mean_latency if bound else None, "kind": bound.kind if bound else None},
+            "policies": [{k: v for k, v in row.items() if timings or k not in TIMINGS} for row in self.rows],
+        }
+
+    def to_json(self, *, timings: bool = True) -> str:
+        """`to_dict` as indented JSON."""
+        return json.dumps(self.to_dict(timings=timings), indent=2, allow_nan=False) + "\n"
+
+    def table(self, width: int = 100) -> str:
+        """The comparison as a plain-text table of at most `width` columns where that is possible."""
+        from kvolume.study.table import lines
+
+        return "\n".join(line.text for line in lines(self, width)) + "\n"
+
+    def _row(self, name: str, label: str, result: Result) -> dict[str, Any]:
+        metrics = result.metrics()
+        mean = metrics["mean_latency"]
+        wall = result.wall_seconds
+        values = metrics | {
+            "policy": name,
+            "label": label,
+            "ratio_to_bound": mean / self.bound.mean_latency if self.bound and mean is not None else None,
+            "wall_seconds": wall,
+            "requests_per_second": len(self.workload) / wall if wall > 0 else None,
+        }
+        return {key: values[key] for key in (*ROW, *TIMINGS, *EXTRA)}
+
+
+def compare(
+    source: str | Path | Workload = DEFAULT_SOURCE,
+    policies: str | Iterable[str] = DEFAULT_POLICIES,
+    *,
+    kv_tokens: int = DEFAULT_KV_TOKENS,
+    load: float | None = None,
+    request_rate: float | None = None,
+    burst: bool = False,
+    arrivals: str | None = None,
+    num_prompts: int | None = None,
+    seed: int = 0,
+    clock: str = "unit",
+    predict: str | None = None,
+    skip_oversized: bool = False,
+    skip_bad_rows: bool = False,
+    engine: str = "auto",
+    progress: Progress | None = None,
+) -> Comparison:
+    """Run several policies on one workload of `kv_tokens` and set them against a proven lower bound.
+
+    `source` is a Workload, a file or a built-in name; the other arguments are the options of `kvolume compare`.
+    `progress(what, done, total)` is called now and then from another thread. Raises InputError, ParameterError or
+    UnknownNameError before anything runs.
+    """
+    given = isinstance(source, Workload)
+    spec = CompareSpec(
+        source=source.name if isinstance(source, Workload) else str(source),
+        policies=(policies,) if isinstance(policies, str) else tuple(policies),
+        kv_tokens=kv_tokens, load=load, request_rate=request_rate, burst=burst, arrivals=arrivals,
+        num_prompts=num_prompts, seed=seed, clock=clock, predict=predict, skip_oversized=skip_oversized,
+        skip_bad_rows=skip_bad_rows, engine=engine,
+    )  # fmt: skip
+    if not given:
+        return run(spec, progress=progress)
+    assert isinstance(source, Workload)
+    if num_prompts is not None:
+        from kvolume.workload.synthetic import draw
+
+        source = draw(source, num_prompts, seed)
+    return run(spec, shape(source, spec), progress=progress)
+
+
+def run(spec: CompareSpec, workload: Workload | None = None, *, progress: Progress | None = None) -> Comparison:
+    """Run a spec; `workload` stands for the one that the spec describes, where it is at hand already."""
+    from kvolume.bound import lower_bound
+    from kvolume.engine import simulate
+    from kvolume.policy import parse
+
+    if workload is None:
+        workload = prepare(spec)
+    labels = tuple(str(getattr(parse(name), "label", name)) for name in spec.policies)
+    results = tuple(
+        simulate(
+            workload, name, kv_tokens=spec.kv_tokens, clock=spec.clock, engine=spec.engine,
+            skip_oversized=spec.skip_oversized, progress=_named(progress, label),
+        )
+        for name, label in zip(spec.policies, labels, strict=True)
+    )  # fmt: skip
+    fitting = served(workload, spec.kv_tokens)
+    bound = lower_bound(fitting, spec.kv_tokens, clock=spec.clock) if fitting is not None else None
+    return Comparison(spec, workload, bound, results, labels)
+
+
+def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(what, done, total)

@@ -1,0 +1,234 @@
+"""A comparison as lines of text that fit a terminal: one table, or several stacked where it is narrow."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kvolume.study.compare import Comparison
+
+BEST = "*"  # follows the best value of a column, so that it shows without colour
+LIVELOCK = "does not finish"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text, and the parts of it (start, stop) to show in bold or dim."""
+
+    text: str
+    bold: tuple[tuple[int, int], ...] = ()
+    dim: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A metric of the table. `group` heads neighbouring columns together; `best` is min, max or nothing."""
+
+    key: str
+    group: str
+    title: str
+    best: str = "min"
+    kind: str = "time"  # time, share, count or ratio
+
+
+def columns(unit: str) -> tuple[Column, ...]:
+    """The columns for latencies in `unit`."""
+    latency, token = f"latency, {unit}", "per token"
+    return (
+        Column("mean_latency", latency, "mean"),
+        Column("p50", latency, "P50"),
+        Column("p90", latency, "P90"),
+        Column("p99", latency, "P99"),
+        Column("max", latency, "max"),
+        Column("mean_per_token", token, "mean"),
+        Column("p95_per_token", token, "P95"),
+        Column("queued_share", "", "queued", kind="share"),
+        Column("makespan", "make-", "span"),
+        Column("kv_utilisation", "KV", "used", "max", "share"),
+        Column("evictions", "evic-", "tions", kind="count"),
+        Column("ratio_to_bound", "times", "bound", kind="ratio"),
+    )
+
+
+def lines(comparison: Comparison, width: int = 100) -> list[Line]:
+    """The table of a comparison, at most `width` wide unless a single column is wider."""
+    return layout(comparison.rows, comparison.unit, width)
+
+
+def layout(rows: Sequence[dict[str, Any]], unit: str, width: int) -> list[Line]:
+    """The table of these rows (see `Comparison.rows`): full numbers, else short ones, else stacked tables."""
+    cols = columns(unit)
+    names = [str(row["label"]) for row in rows]
+    for compact in (False, True):
+        cells = [_cells(col, rows, compact) for col in cols]
+        for limit in (28, 20, 14):
+            label = _Labels(names, limit)
+            if label.width + sum(2 + _column_width(group) for group in _groups(cols, cells)) < width:  # < for a last *
+                return [*_block(label, cols, cells, rows), *_legend(cols, rows)]
+    label = _Labels(names, max(14, width // 4))
+    out: list[Line] = []
+    for block in _stack(cols, cells, width - label.width - 1):
+        out += [*([Line("")] if out else []), *_block(label, [cols[i] for i in block], [cells[i] for i in block], rows)]
+    return [*out, *_legend(cols, rows)]
+
+
+def number(value: float, decimals: int, compact: bool = False) -> str:
+    """A number with thousands separators; `k` and `M` from 10,000 and 10 million where it must be short."""
+    size = abs(value)
+    if size >= 1e15 or (size >= 1e7 and not compact):
+        return f"{value / 1e6:,.0f}M" if size < 1e15 else f"{value:.2e}"
+    if compact and size >= 1e4:
+        scale, suffix = (1e6, "M") if size >= 999_500 else (1e3, "k")
+        short = value / scale
+        return f"{short:,.{1 if abs(short) < 99.95 else 0}f}{suffix}"
+    return f"{value:,.{decimals}f}"
+
+
+def _cells(col: Column, rows: Sequence[dict[str, Any]], compact: bool) -> list[str]:
+    values = [row[col.key] for row in rows]
+    known = [v for v in values if v is not None]
+    decimals = _decimals(col, known)
+    out = []
+    for value in values:
+        if value is None:
+            out.append("–")
+        elif col.kind == "share":
+            out.append(_share(value))
+        else:
+            out.append(number(value, decimals, compact))
+    return out
+
+
+def _decimals(col: Column, values: Sequence[float]) -> int:
+    """As many as give the smallest value three digits, and no more than the largest can bear."""
+    if col.kind == "count" or all(float(v).is_integer() for v in values):
+        return 0
+    if col.kind == "ratio":
+        return 2
+    smallest = min((abs(v) for v in values if v), default=1.0)
+    wanted = min(4, max(0, 2 - math.floor(math.log10(smallest))))
+    largest = max(abs(v) for v in values)
+    return min(wanted, 0 if largest >= 9999.5 else 1 if largest >= 999.5 else 4)
+
+
+def _share(value: float) -> str:
+    percent = 100 * value
+    if 0 < percent < 0.05:
+        return "<0.1%"
+    return f"{percent:.1f}%" if percent < 9.95 else f"{percent:.0f}%"
+
+
+def _best(col: Column, rows: Sequence[dict[str, Any]]) -> set[int]:
+    """The rows with the best value of a column; none where all are equal, which tells nothing."""
+    values = {i: row[col.key] for i, row in enumerate(rows) if row[col.key] is not None and row["status"] == "finished"}
+    if len(values) < 2 or len(set(values.values())) == 1:
+        return set()
+    best = (min if col.best == "min" else max)(values.values())
+    return {i for i, v in values.items() if v == best}
+
+
+class _Labels:
+    """Policy labels wrapped to a width: at spaces, after commas and colons."""
+
+    def __init__(self, names: Sequence[str], limit: int) -> None:
+        self.parts = [_wrap(name, limit) for name in names]
+        self.width = max(len("policy"), *(len(p) for parts in self.parts for p in parts))
+
+
+def _wrap(name: str, limit: int) -> list[str]:
+    parts: list[str] = []
+    for piece in re.findall(r"[^ ,:]*[ ,:]?", name):
+        if parts and len((parts[-1] + piece).rstrip()) <= limit:
+            parts[-1] += piece
+        elif piece:
+            parts.append(piece)
+    return [parts[0].rstrip(), *("  " + p.rstrip() for p in parts[1:])]
+
+
+def _groups(cols: Sequence[Column], cells: Sequence[list[str]]) -> list[list[tuple[Column, list[str]]]]:
+    """Neighbouring columns under one heading, together."""
+    groups: list[list[tuple[Column, list[str]]]] = []
+    for col, cell in zip(cols, cells, strict=True):
+        if groups and col.group and groups[-1][-1][0].group == col.group:
+            groups[-1].append((col, cell))
+        else:
+            groups.append([(col, cell)])
+    return groups
+
+
+def _widths(group: list[tuple[Column, list[str]]]) -> list[int]:
+    """Width of each column of a group, its heading included."""
+    widths = [max(len(col.title), *map(len, cell)) for col, cell in group]
+    missing = len(group[0][0].group) - (sum(widths) + 2 * (len(widths) - 1))
+    widths[0] += max(0, missing)
+    return widths
+
+
+def _column_width(group: list[tuple[Column, list[str]]]) -> int:
+    widths = _widths(group)
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _stack(cols: Sequence[Column], cells: Sequence[list[str]], width: int) -> list[list[int]]:
+    """Column numbers block by block; a group stays whole where it can."""
+    blocks: list[list[int]] = [[]]
+    used, at = 0, 0
+    for group in _groups(cols, cells):
+        numbers = range(at, at + len(group))
+        at += len(group)
+        need = 2 + _column_width(group)
+        if used and used + need > width:
+            blocks.append([])
+            used = 0
+        if need <= width:
+            blocks[-1] += numbers
+            used += need
+            continue
+        for i in numbers:
+            need = 2 + _column_width([(cols[i], cells[i])])
+            if used and used + need > width:
+                blocks.append([])
+                used = 0
+            blocks[-1].append(i)
+            used += need
+    return blocks
+
+
+def _block(labels: _Labels, cols: Sequence[Column], cells: Sequence[list[str]], rows: Sequence[dict[str, Any]]) -> list[Line]:
+    groups = _groups(cols, cells)
+    pad = " " * labels.width
+    top, titles = pad, "policy".ljust(labels.width)
+    for group in groups:
+        heading, wide = group[0][0].group, _column_width(group)
+        if len(group) > 1 and wide > len(heading) + 1:
+            heading = f"{heading} ".ljust(wide, "─")
+        top += "  " + heading.rjust(wide)
+        titles += "".join("  " + col.title.rjust(w) for (col, _), w in zip(group, _widths(group), strict=True))
+    out = [Line(top.rstrip(), dim=True), Line(titles, dim=True)]
+    best = {col.key: _best(col, rows) for col in cols}
+    for i, row in enumerate(rows):
+        text, bold = labels.parts[i][0].ljust(labels.width), []
+        if row["status"] != "finished":
+            text += f"  {LIVELOCK}"
+        else:
+            for group in groups:
+                for (col, cell), wide in zip(group, _widths(group), strict=True):
+                    # The marker takes the first of the two spaces after a value: it costs no width.
+                    text = text.ljust(len(text) + 1) if text.endswith(BEST) else text + "  "
+                    text += cell[i].rjust(wide)
+                    if i in best[col.key]:
+                        bold.append((len(text) - len(cell[i]), len(text) + 1))
+                        text += BEST
+        out.append(Line(text.rstrip(), tuple(bold)))
+        out += [Line(part) for part in labels.parts[i][1:]]
+    return out
+
+
+def _legend(cols: Sequence[Column], rows: Sequence[dict[str, Any]]) -> list[Line]:
+    if any(_best(col, rows) for col in cols):
+        return [Line(f"{BEST} best of its column", dim=True)]
+    return []
