@@ -44,9 +44,9 @@ class Run:
     finish: Ints
     evictions: Ints
     queued: npt.NDArray[np.bool_]
-    episodes: Episodes
+    episodes: Episodes | None  # None: everybody stayed once, from start to finish
     segments: Segments | None  # None: every round takes one tick
-    kv_token_ticks: int  # integral of held KV tokens over time
+    kv_token_ticks: float  # integral of held KV tokens over time
     finished: bool  # False: the policy cycled (livelock) and was stopped
 
 
@@ -72,8 +72,8 @@ class Result:
     evictions: Ints = field(repr=False)
     queued: npt.NDArray[np.bool_] = field(repr=False)
     rejected: npt.NDArray[np.bool_] = field(repr=False)
-    kv_token_ticks: int = field(repr=False)
-    episodes: Episodes = field(repr=False)
+    kv_token_ticks: float = field(repr=False)
+    stays: Episodes | None = field(repr=False)  # None: everybody stayed once, from start to finish
     segments: Segments | None = field(repr=False)
     wall_seconds: float = field(repr=False, default=0.0)
     notes: tuple[str, ...] = field(repr=False, default=())
@@ -87,6 +87,17 @@ class Result:
     def tick(self) -> float:
         """How many of the unit one clock tick is."""
         return self.clock.tick_s if self.unit == "s" else 1.0
+
+    @cached_property
+    def episodes(self) -> Episodes:
+        """Every stay in the KV cache, in rounds."""
+        if self.stays is not None:
+            return self.stays
+        rows = np.flatnonzero(self.done)
+        begin = self.start[rows] if self.unit == "rounds" else np.rint(self.start[rows] / self.tick).astype(np.int64)
+        order = np.argsort(begin, kind="stable")
+        rows, begin = rows[order], begin[order]
+        return Episodes(rows, begin, begin + self.workload.output_tokens[rows], np.zeros_like(begin))
 
     @cached_property
     def done(self) -> npt.NDArray[np.bool_]:
@@ -128,7 +139,7 @@ class Result:
                 "p95_per_token": float(np.percentile(self.per_token, 95)),
                 "queued_share": float(self.queued[self.done].mean()),
                 "makespan": makespan,
-                "kv_utilisation": float(self.kv_token_ticks * self.tick / (self.kv_tokens * makespan)),
+                "kv_utilisation": self.kv_token_ticks * self.tick / (self.kv_tokens * makespan),
             }  # fmt: skip
         started = int((self.start >= 0).sum())
         return row | {

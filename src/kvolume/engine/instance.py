@@ -1,0 +1,103 @@
+"""A workload made ready for an engine: in arrival order, in ticks, with the keys of one policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kvolume.clock import Clock
+from kvolume.errors import InputError, ParameterError, PolicyError
+from kvolume.geometry import volume
+from kvolume.policy import Columns, Planner, Policy, Scale
+from kvolume.workload import Workload
+
+Ints = npt.NDArray[np.int64]
+MOST_KV_TOKENS = 1_000_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """Requests in order of arrival (ties: workload order). Only engines see `output`, the true lengths."""
+
+    rows: Ints  # row of the workload
+    rejected: npt.NDArray[np.bool_]  # by row of the workload: can never fit
+    arrival: Ints  # ticks
+    prompt: Ints
+    output: Ints
+    predicted: npt.NDArray[Any]  # what keys and charges are made from
+    guess: Ints  # what admission reckons with
+    most: Ints  # cap on raised guesses: the upper bound where known, else what fits
+    keys: npt.NDArray[Any]
+    kv_tokens: int
+    clock: Clock
+    policy: Planner
+
+    def __len__(self) -> int:
+        return int(self.rows.size)
+
+    @property
+    def charges(self) -> npt.NDArray[np.float64]:
+        """Predicted volumes, as charged to lanes."""
+        return np.asarray(volume(self.prompt, self.predicted), np.float64)
+
+    @property
+    def exact(self) -> bool:
+        """Are all guesses the true lengths?"""
+        return self.guess is self.output or bool(np.array_equal(self.guess, self.output))
+
+
+def prepare(
+    workload: Workload, policy: Planner, kv_tokens: int, clock: Clock, *, skip_oversized: bool = False
+) -> Instance:
+    """Sort, reject, predict and key. Raises InputError for a request that can never fit, unless skipped."""
+    check_kv_tokens(kv_tokens)
+    s, o = workload.prompt_tokens, workload.output_tokens
+    rejected = s + o > kv_tokens
+    if rejected.any() and not skip_oversized:
+        raise _oversized(workload, rejected, kv_tokens)
+    if rejected.all():
+        raise InputError(f"Every request of '{workload.name}' is larger than the budget of {kv_tokens} KV tokens.")
+    arrival = workload.arrival_ticks(clock)
+    rows = workload.arrival_order() if (np.diff(arrival) < 0).any() else np.arange(len(workload))
+    rows = rows[~rejected[rows]] if rejected.any() else rows
+    arrival, s, o = arrival[rows], s[rows], o[rows]
+    told = o if workload.predicted is None else workload.predicted[rows]
+    predicted = policy.knowledge.reveal(told, o) if isinstance(policy, Policy) else told
+    most = kv_tokens - s
+    if workload.upper is not None:
+        most = np.minimum(most, workload.upper[rows])
+    guess = o if predicted is o else np.clip(np.ceil(predicted).astype(np.int64), 1, most)
+    keys: npt.NDArray[Any] = arrival
+    if isinstance(policy, Policy):
+        columns = Columns(np.arange(rows.size), arrival, s, predicted)
+        keys = policy.order.fit(_scale(columns, kv_tokens, clock)).keys(columns)
+        if keys.shape != rows.shape or keys.dtype.kind not in "iuf" or (keys.dtype.kind == "f" and np.isnan(keys).any()):
+            raise PolicyError(f"The keys of policy '{policy.name}' must be numbers, one for each request, none of them nan.")
+    return Instance(rows, rejected, arrival, s, o, predicted, guess, most, keys, kv_tokens, clock, policy)
+
+
+def check_kv_tokens(kv_tokens: int) -> None:
+    """Raise ParameterError unless the budget is a whole number in 1..10^9."""
+    if isinstance(kv_tokens, bool) or int(kv_tokens) != kv_tokens or not 1 <= kv_tokens <= MOST_KV_TOKENS:
+        raise ParameterError(f"The budget kv_tokens must be a whole number of tokens in [1, 10^9]. Got {kv_tokens!r} instead.")
+
+
+def _scale(columns: Columns, kv_tokens: int, clock: Clock) -> Scale:
+    volumes = volume(columns.prompt, columns.predicted)
+    mean_output = float(np.mean(columns.predicted))
+    running = kv_tokens * mean_output / float(np.mean(volumes))  # of a full cache
+    round_ticks = clock.base + clock.request * running + clock.kv_token * kv_tokens
+    return Scale(kv_tokens, float(round_ticks), float(np.median(volumes)), mean_output)
+
+
+def _oversized(workload: Workload, rejected: npt.NDArray[np.bool_], kv_tokens: int) -> InputError:
+    row = int(np.argmax(rejected))
+    s, o = int(workload.prompt_tokens[row]), int(workload.output_tokens[row])
+    return InputError(
+        f"{int(rejected.sum())} of {len(workload)} requests of '{workload.name}' can never fit into {kv_tokens} KV tokens; "
+        f"the first is number {row + 1}, with {s} prompt and {o} output tokens. "
+        "Raise --kv-tokens, or use --skip-oversized to count them as rejected."
+    )

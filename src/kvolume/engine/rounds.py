@@ -1,0 +1,159 @@
+"""The unit-step model, one round at a time, in plain Python: the specification of every other engine.
+
+In round t (of whatever length the clock gives it): requests that have arrived join the queue; the policy plans;
+evictions, then starts are carried out; every running request that is not paused makes one token; those that made
+their last one leave at the end of the round. Each invariant of ARCHITECTURE.md is asserted as it goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kvolume.engine.instance import Instance
+from kvolume.engine.result import NEVER, Episodes, Run, Segments
+from kvolume.errors import PolicyError
+from kvolume.policy import Plan, Policy, Request, Running, Start, State
+from kvolume.policy.eviction import UNLIMITED
+from kvolume.policy.rules import first_random, raised
+
+
+def run(instance: Instance) -> Run:
+    """Drive any policy through the instance, round by round."""
+    return _Rounds(instance).run()
+
+
+class _Rounds:
+    def __init__(self, instance: Instance) -> None:
+        n, policy = len(instance), instance.policy
+        self.i, self.policy, self.clock = instance, policy, instance.clock
+        seed = policy.seed if isinstance(policy, Policy) else 0
+        self.patience = policy.eviction.patience if isinstance(policy, Policy) else UNLIMITED
+        self.state = State(0, instance.kv_tokens, random=first_random(seed))
+        self.tick = 0
+        self.arrived = 0  # requests 0..arrived-1 have arrived
+        self.barren = 0  # evicting rounds since the last completion or arrival
+        self.start, self.first = np.full(n, NEVER), np.full(n, NEVER)
+        self.finish, self.joined = np.full(n, NEVER), np.full(n, NEVER)
+        self.start_round = np.full(n, NEVER)
+        self.evicted = np.zeros(n, np.int64)
+        self.stays: list[list[int]] = []  # request, begin, end, kept
+        self.stay_of: dict[int, list[int]] = {}
+        self.segments: list[tuple[int, int]] = []
+        self.kv_token_ticks = 0
+
+    def run(self) -> Run:
+        finished = True
+        while self.arrived < len(self.i) or self.state.waiting or self.state.running:
+            if not self.state.waiting and not self.state.running:
+                self.idle_until(int(self.i.arrival[self.arrived]))
+            self.join()
+            self.outgrow()
+            plan = self.policy.plan(self.state)
+            self.evict(plan)
+            self.admit(plan)
+            if self.barren >= self.patience:
+                finished = False
+                break
+            if not self.state.running and not plan.evictions:  # nobody may start, though nobody runs
+                if self.arrived == len(self.i):
+                    finished = False
+                    break
+                self.idle_until(int(self.i.arrival[self.arrived]))
+                continue
+            self.advance(plan)
+        for stay in self.stay_of.values():
+            stay[2] = self.state.now
+        columns = np.array(self.stays, np.int64).reshape(-1, 4).T
+        segments = None
+        if not self.clock.unit:
+            segments = Segments(*np.array(self.segments, np.int64).reshape(-1, 2).T)
+        return Run(
+            self.start, self.first, self.finish, self.evicted, self.start_round > self.joined,
+            Episodes(*columns), segments, self.kv_token_ticks, finished,
+        )  # fmt: skip
+
+    def idle_until(self, tick: int) -> None:
+        if tick > self.tick:
+            self.tick = tick
+            self.state.now = tick if self.clock.unit else self.state.now
+
+    def join(self) -> None:
+        """Everybody who has arrived joins the queue, in order of arrival."""
+        i = self.i
+        while self.arrived < len(i) and i.arrival[self.arrived] <= self.tick:
+            j = self.arrived
+            self.state.waiting.append(
+                Request(j, int(i.arrival[j]), int(i.prompt[j]), i.predicted[j].item(), int(i.guess[j]), i.keys[j].item())
+            )
+            self.joined[j] = self.state.now
+            self.arrived += 1
+            self.barren = 0
+
+    def outgrow(self) -> None:
+        """Raise the guesses that have been used up."""
+        for r in self.state.running:
+            while r.guess <= r.generated:
+                r.guess = raised(r.guess, int(self.i.most[r.request.id]))
+
+    def evict(self, plan: Plan) -> None:
+        state = self.state
+        if plan.random is not None:
+            state.random = plan.random
+        for victim in plan.evictions:
+            state.running = [r for r in state.running if r is not victim]
+            kept = victim.generated if plan.keep else 0
+            request = replace(victim.request, kept=kept, guess=victim.guess, admissions=victim.request.admissions + 1)
+            state.waiting.append(request)
+            self.stay_of.pop(request.id)[2] = state.now
+            self.evicted[request.id] += 1
+        if plan.evictions:
+            state.waiting.sort(key=lambda r: r.id)
+            self.barren += 1
+            if plan.starts:
+                raise PolicyError(f"Policy '{self.policy.name}' evicts and starts in round {state.now}; it may do one of the two.")
+
+    def admit(self, plan: Plan) -> None:
+        state = self.state
+        for start in plan.starts:
+            if start.request not in state.waiting:
+                raise PolicyError(f"Policy '{self.policy.name}' starts request {start.request.id}, which is not waiting.")
+            state.start(Start(*start))
+            request = start.request
+            if self.start[request.id] == NEVER:
+                self.start[request.id], self.start_round[request.id] = self.tick, state.now
+            stay = [request.id, state.now, NEVER, request.kept]
+            self.stays.append(stay)
+            self.stay_of[request.id] = stay
+        if state.need > self.i.kv_tokens:
+            raise PolicyError(
+                f"Policy '{self.policy.name}' needs {state.need} of {self.i.kv_tokens} KV tokens in round {state.now}."
+            )
+
+    def advance(self, plan: Plan) -> None:
+        """One iteration: prefill those that just started, one token for everybody who is not paused."""
+        state = self.state
+        paused = {id(r) for r in plan.pauses}
+        working = [r for r in state.running if id(r) not in paused]
+        prefill = sum(s.request.prompt + s.request.kept for s in plan.starts)
+        held = sum(r.holds for r in working) + sum(r.holds - 1 for r in state.running if id(r) in paused)
+        took = self.clock.iteration(len(working), held, prefill)
+        self.segments.append((state.now, self.tick))
+        self.kv_token_ticks += held * took
+        self.tick += took
+        state.now += 1
+        for r in working:
+            r.generated += 1
+            j = r.request.id
+            if self.first[j] == NEVER:
+                self.first[j] = self.tick
+            if r.generated == self.i.output[j]:
+                self.complete(r)
+
+    def complete(self, r: Running) -> None:
+        state = self.state
+        state.running = [x for x in state.running if x is not r]
+        self.finish[r.request.id] = self.tick
+        self.stay_of.pop(r.request.id)[2] = state.now
+        self.barren = 0
