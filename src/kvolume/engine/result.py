@@ -153,7 +153,7 @@ class Result:
         }
 
 
-def in_unit(ticks: Ints, rows: Ints, n: int, clock: Clock, unit: str) -> npt.NDArray[Any]:
+def in_unit(ticks: Ints, rows: Ints | slice, n: int, clock: Clock, unit: str) -> npt.NDArray[Any]:
     """Ticks of the requests `rows` scattered into an array of all `n`, in rounds or seconds."""
     if unit == "s":
         out = np.full(n, np.nan)

@@ -1,0 +1,87 @@
+"""One policy on one workload: `simulate`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from kvolume.clock import Clock, parse_clock
+from kvolume.engine import leap, rounds
+from kvolume.engine.instance import Instance, prepare
+from kvolume.engine.result import Result, Run, in_unit
+from kvolume.engine.watch import Progress, timed
+from kvolume.errors import ParameterError, unknown_name
+from kvolume.policy import Planner, Policy, parse
+from kvolume.workload import Workload
+
+Engine = Literal["auto", "rounds", "leap"]
+
+
+def simulate(
+    workload: Workload,
+    policy: str | Planner = "svf",
+    *,
+    kv_tokens: int = 131_072,
+    clock: str | Clock = "unit",
+    engine: Engine = "auto",
+    skip_oversized: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Run `workload` under `policy` with a budget of `kv_tokens`, exactly.
+
+    `engine`: `rounds` steps every round in plain Python and is the specification; `leap` is compiled, leaps from
+    event to event and gives the same result; `auto` takes leap where it can. `progress(done, total)` is called
+    from another thread now and then. Times of the Result are in the workload's unit.
+
+    Raises InputError for a request that can never fit (unless `skip_oversized`: it is then counted as rejected),
+    ParameterError for a budget outside [1, 10^9], UnknownNameError for an unknown policy or clock.
+    """
+    planner = parse(policy) if isinstance(policy, str) else policy
+    if isinstance(clock, str):
+        clock = parse_clock(clock)
+    instance = prepare(workload, planner, kv_tokens, clock, skip_oversized=skip_oversized)
+    if engine == "auto":
+        engine = "leap" if leap.can_run(planner) else "rounds"
+    if engine == "leap":
+        if not leap.can_run(planner):
+            raise ParameterError(
+                f"The engine 'leap' cannot run policy '{planner.name}', which has answers of its own: use engine='rounds'."
+            )
+        run, seconds = timed(leap.run, instance, progress)
+    elif engine == "rounds":
+        run, seconds = timed(rounds.run, instance)
+    else:
+        raise unknown_name("engine", engine, ("auto", "rounds", "leap"))
+    return _result(workload, instance, run, engine, seconds)
+
+
+def _result(workload: Workload, i: Instance, run: Run, engine: str, seconds: float) -> Result:
+    n, clock = len(workload), i.clock
+    unit = "s" if workload.unit == "s" or not clock.unit else "rounds"
+
+    def scattered(values: Any, fill: Any) -> Any:
+        out = np.full(n, fill, values.dtype)
+        out[i.rows] = values
+        return out
+
+    stays = run.episodes
+    return Result(
+        workload=workload,
+        policy=i.policy.label if isinstance(i.policy, Policy) else i.policy.name,
+        kv_tokens=i.kv_tokens,
+        clock=clock,
+        engine=engine,
+        status="finished" if run.finished else "livelock",
+        arrival=in_unit(workload.arrival_ticks(clock), slice(None), n, clock, unit),
+        start=in_unit(run.start, i.rows, n, clock, unit),
+        first_token=in_unit(run.first_token, i.rows, n, clock, unit),
+        finish=in_unit(run.finish, i.rows, n, clock, unit),
+        evictions=scattered(run.evictions, 0),
+        queued=scattered(run.queued, False),
+        rejected=i.rejected,
+        kv_token_ticks=run.kv_token_ticks,
+        stays=None if stays is None else stays._replace(request=i.rows[stays.request]),
+        segments=run.segments,
+        wall_seconds=seconds,
+    )
