@@ -1,0 +1,19 @@
+"""Bounds: how far from optimal a schedule can be at most."""
+
+from typing import TYPE_CHECKING, Any
+
+from kvolume.bound.lower import certify_log, lower_bound
+from kvolume.bound.result import Bound, LogCertificate, Optimum
+
+if TYPE_CHECKING:
+    from kvolume.bound.program import optimum
+
+__all__ = ["Bound", "LogCertificate", "Optimum", "certify_log", "lower_bound", "optimum"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "optimum":  # solvers are heavy
+        from kvolume.bound.program import optimum
+
+        return optimum
+    raise AttributeError(f"module 'kvolume.bound' has no attribute '{name}'")
