@@ -33,10 +33,24 @@ app = App(
 )
 trace = App(name="trace", help="List, describe, generate, convert and fetch request traces.")
 app.command(trace)
-for _verb in ("compare", "simulate", "certify", "optimum", "policies"):
-    app.command(f"kvolume.cli.{_verb}:{_verb}", name=_verb)
-for _verb in ("list", "info", "generate", "convert", "fetch"):
-    trace.command(f"kvolume.cli.trace:{_verb}_", name=_verb)
+_VERBS = {
+    "compare": "Compare policies on one workload, and each with the best that any schedule could do.",
+    "simulate": "Simulate one policy: times per request, and a timeline to look at.",
+    "certify": "Prove how low latency could be at best; for a log with finish times, how near it came.",
+    "optimum": "Find the best schedule of a small workload by integer programming.",
+    "policies": "List the policies, or describe one.",
+}
+_TRACE_VERBS = {
+    "list": "List built-in workloads and the public traces that `fetch` knows.",
+    "info": "Describe a workload: sizes, lengths, arrivals, load.",
+    "generate": "Write a built-in workload to a file.",
+    "convert": "Read a request log in any known format and write it in kvolume's own columns.",
+    "fetch": "Download a public trace from its own home and check it.",
+}
+for _verb, _help in _VERBS.items():
+    app.command(f"kvolume.cli.{_verb}:{_verb}", name=_verb, help=_help)
+for _verb, _help in _TRACE_VERBS.items():
+    trace.command(f"kvolume.cli.trace:{_verb}_", name=_verb, help=_help)
 
 
 def _source(type_: Any, tokens: Any) -> str:
@@ -60,16 +74,36 @@ def _path(type_: Any, tokens: Any) -> Path:
 
 WORKLOAD, OUTPUT = Group("Workload", sort_key=1), Group("Output", sort_key=3)
 
-Source = Annotated[str, Parameter(help="A file, - for stdin, or a built-in workload (`kvolume trace list`).", converter=_source)]
+Source = Annotated[
+    str,
+    Parameter(help="A file, - for stdin, or a built-in workload (`kvolume trace list`).", converter=_source),
+]
 File = Annotated[Path, Parameter(converter=_path)]
-Json = Annotated[bool, Parameter(help="Print one JSON object and nothing else on stdout.", negative=(), group=OUTPUT)]
-Force = Annotated[bool, Parameter(help="Replace what is there already.", negative=(), group=OUTPUT)]
-Engine = Annotated[Literal["auto", "rounds", "leap"], Parameter(help="The engine: the specification or the fast kernel.")]
+Json = Annotated[
+    bool,
+    Parameter(
+        help="Print one JSON object and nothing else on stdout.",
+        negative=(),
+        show_default=False,
+        group=OUTPUT,
+    ),
+]
+Force = Annotated[
+    bool, Parameter(help="Replace what is there already.", negative=(), show_default=False, group=OUTPUT)
+]
+Engine = Annotated[
+    Literal["auto", "rounds", "leap"], Parameter(help="The engine: the specification or the fast kernel.")
+]
 
 
-def option(text: str) -> Parameter:
+def option(text: str, **more: Any) -> Parameter:
     """A workload option with this help."""
-    return Parameter(help=text, group=WORKLOAD, negative=())
+    return Parameter(help=text, group=WORKLOAD, negative=(), **more)
+
+
+def flag(text: str) -> Parameter:
+    """A workload option that is on or off."""
+    return option(text, show_default=False)
 
 
 @Parameter(name="*")
@@ -77,17 +111,22 @@ def option(text: str) -> Parameter:
 class Workload:
     """The options that shape a workload."""
 
-    kv_tokens: Annotated[int, option("KV cache budget in tokens."), Parameter(converter=_kv_tokens)] = DEFAULT_KV_TOKENS
+    kv_tokens: Annotated[int, option("KV cache budget in tokens.", converter=_kv_tokens)] = DEFAULT_KV_TOKENS
     load: Annotated[float | None, option("Scale arrivals to this offered KV volume over capacity.")] = None
     request_rate: Annotated[float | None, option("Scale arrivals to this many requests per second.")] = None
-    burst: Annotated[bool, option("Let all requests arrive at time 0.")] = False
+    burst: Annotated[bool, flag("Let all requests arrive at time 0.")] = False
     arrivals: Annotated[str | None, option("recorded, poisson, gamma:cv=2 or onoff:on=..,off=...")] = None
     num_prompts: Annotated[int | None, option("Draw this many requests, with the seed.")] = None
     seed: Annotated[int, option("Seed of everything that is drawn.")] = 0
-    clock: Annotated[str, option("unit, unit:seconds=0.03 (of a round) or linear:base=8e-3,...")] = "unit"
-    predict: Annotated[str | None, option("What policies know of lengths: exact, noise:sigma=0.5, ...")] = None
-    skip_oversized: Annotated[bool, option("Count requests that can never fit as rejected.")] = False
-    skip_bad_rows: Annotated[bool, option("Leave out rows that cannot be used, and count them.")] = False
+    clock: Annotated[
+        str | None,
+        option("unit:seconds=0.03 (of a round; the default) or linear:base=8e-3,...; see the docs."),
+    ] = None
+    predict: Annotated[str | None, option("What policies know of lengths: exact, noise:sigma=0.5, ...")] = (
+        None
+    )
+    skip_oversized: Annotated[bool, flag("Count requests that can never fit as rejected.")] = False
+    skip_bad_rows: Annotated[bool, flag("Leave out rows that cannot be used, and count them.")] = False
 
 
 def spec_of(source: str, options: Workload | None, **more: Any) -> CompareSpec:
@@ -96,7 +135,21 @@ def spec_of(source: str, options: Workload | None, **more: Any) -> CompareSpec:
 
     from kvolume.study.spec import CompareSpec
 
-    return CompareSpec(source=source, **asdict(options or Workload()), **more)
+    values = asdict(options or Workload())
+    values["clock"] = values["clock"] or "unit"
+    return CompareSpec(source=source, **values, **more)
 
 
-__all__ = ["DEFAULT_SOURCE", "STDIN", "Engine", "File", "Force", "Json", "Source", "Workload", "app", "spec_of", "trace"]
+__all__ = [
+    "DEFAULT_SOURCE",
+    "STDIN",
+    "Engine",
+    "File",
+    "Force",
+    "Json",
+    "Source",
+    "Workload",
+    "app",
+    "spec_of",
+    "trace",
+]

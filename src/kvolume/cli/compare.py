@@ -15,13 +15,22 @@ def compare(
     /,
     *,
     policy: Annotated[
-        tuple[str, ...], Parameter(help="A policy, such as svf or svf:share=0.1; repeat it for more.", negative=())
+        tuple[str, ...],
+        Parameter(
+            help="A policy, such as svf or svf:share=0.1; repeat it for more.",
+            negative=(),
+            show_default=lambda names: ", ".join(names),
+        ),
     ] = DEFAULT_POLICIES,
     options: Workload | None = None,
     engine: Engine = "auto",
-    spec: Annotated[File | None, Parameter(help="Run the spec.json of an earlier --out, instead of options.")] = None,
+    spec: Annotated[
+        File | None, Parameter(help="Run the spec.json of an earlier --out, instead of options.")
+    ] = None,
     json: Json = False,
-    out: Annotated[File | None, Parameter(help="Folder for spec, summary, requests and charts.", group=OUTPUT)] = None,
+    out: Annotated[
+        File | None, Parameter(help="Folder for spec, summary, requests and charts.", group=OUTPUT)
+    ] = None,
     force: Force = False,
 ) -> None:
     """Compare policies on one workload, and each with the best that any schedule could do."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +40,7 @@ def show(comparison: Comparison) -> None:
     console.print(heading(comparison))
     console.print()
     console.print(styled(comparison, console.width), soft_wrap=True)
-    console.print(sentence(comparison))
+    console.print(textwrap.fill(sentence(comparison), min(console.width, WIDTH)))
     console.print(timing(comparison), style="dim")
 
 

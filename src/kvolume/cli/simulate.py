@@ -17,8 +17,12 @@ def simulate(
     options: Workload | None = None,
     engine: Engine = "auto",
     json: Json = False,
-    out: Annotated[File | None, Parameter(help="File for the requests: .csv, .parquet or .jsonl.", group=OUTPUT)] = None,
-    perfetto: Annotated[File | None, Parameter(help="File for a timeline (ui.perfetto.dev), .json.", group=OUTPUT)] = None,
+    out: Annotated[
+        File | None, Parameter(help="File for the requests: .csv, .parquet or .jsonl.", group=OUTPUT)
+    ] = None,
+    perfetto: Annotated[
+        File | None, Parameter(help="File for a timeline (ui.perfetto.dev), .json.", group=OUTPUT)
+    ] = None,
     force: Force = False,
 ) -> None:
     """Simulate one policy: times per request, and a timeline to look at."""

@@ -5,6 +5,7 @@ The same comparison gives the same bytes: no date, fixed ids. matplotlib is impo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,16 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID, BUDGET = "#1a1a1a", "#5c5c5c", "#e3e3e3", "#b3261e"
 # Okabe and Ito's colours, which colour-blind readers can tell apart; the line styles tell them apart in grey print.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#4d4d4d")
-STYLES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+BEST = {"color": "#0072b2", "ls": "-", "lw": 2.3}
+COLOURS = ("#4d4d4d", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+STYLES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.6)),
+    (0, (1.2, 1.2)),
+    (0, (6, 1.5, 1.2, 1.5)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)
+BINS = 480  # of time: about as many as the width has points in print
 HOUSE = {
     "svg.hashsalt": "kvolume",
     "svg.fonttype": "none",
@@ -63,10 +72,15 @@ def latency_cdf(comparison: Comparison) -> Figure:
         latency = np.sort(result.latency).astype(float)
         share = np.arange(1, latency.size + 1) / latency.size
         keep = _spread(latency, share, 900)
-        axes.step(latency[keep], share[keep], where="post", **_line(i))
+        axes.plot(
+            latency[keep],
+            share[keep],
+            drawstyle="steps-post" if latency.size < 200 else "default",
+            **_line(comparison, i),
+        )
         p50, p99 = np.percentile(latency, (50, 99))
-        axes.plot([p50], [0.5], "o", ms=3.2, color=_line(i)["color"])
-        entries.append((i, f"P50 {_short(p50)}   P99 {_short(p99)}"))
+        axes.plot([p50], [0.5], "o", ms=3.2, color=_line(comparison, i)["color"])
+        entries.append((i, f"P50 {_short(p50)}, P99 {_short(p99)}"))
     axes.set_xscale("log")
     axes.set_ylim(0, 1.005)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 0.9, 1], ["0", "25%", "50%", "75%", "90%", "100%"])
@@ -81,23 +95,38 @@ def latency_cdf(comparison: Comparison) -> Figure:
 def kv_use_chart(comparison: Comparison) -> Figure:
     """KV tokens in use over time, a panel for each policy, with the budget."""
     drawable = _drawable(comparison)
-    figure, panels = _figure(comparison, "KV cache in use", max(1, len(drawable)), 1.1 + 0.95 * max(1, len(drawable)))
+    figure, panels = _figure(
+        comparison, "KV cache in use", max(1, len(drawable)), 1.1 + 0.95 * max(1, len(drawable))
+    )
     budget = comparison.spec.kv_tokens
     scale, unit = _time_scale(comparison)
     for axes, (i, result) in zip(panels, drawable, strict=False):
-        series = kv_use(result)
-        colour = _line(i)["color"]
+        series = kv_use(result, BINS)
+        colour = _line(comparison, i)["color"]
         axes.stairs(series.values, series.edges / scale, fill=True, color=colour, alpha=0.28, lw=0)
         axes.stairs(series.values, series.edges / scale, color=colour, lw=0.8, baseline=None)
         axes.axhline(budget, color=BUDGET, lw=1.0)
         axes.set_ylim(0, budget * 1.12)
+        axes.margins(x=0.01)
         axes.set_yticks([0, budget / 2, budget], ["0", _short(budget / 2), _short(budget)])
         axes.grid(True, axis="x")
         used = comparison.rows[i]["kv_utilisation"]
-        axes.text(1.02, 0.62, _fold(comparison.labels[i]), transform=axes.transAxes, color=colour, weight="bold", va="center")
-        axes.text(1.02, 0.24, f"{100 * used:.0f}% used", transform=axes.transAxes, color=MUTED, va="center", size=8)
+        axes.text(
+            1.02,
+            0.62,
+            _fold(comparison.labels[i]),
+            transform=axes.transAxes,
+            color=colour,
+            weight="bold",
+            va="center",
+        )
+        axes.text(
+            1.02, 0.24, f"{100 * used:.0f}% used", transform=axes.transAxes, color=MUTED, va="center", size=8
+        )
     if drawable:
-        panels[0].text(0.0, 1.03, f"budget {budget:,} tokens", transform=panels[0].transAxes, color=BUDGET, size=8)
+        panels[0].text(
+            0.0, 1.03, f"budget {budget:,} tokens", transform=panels[0].transAxes, color=BUDGET, size=8
+        )
     panels[-1].set_xlabel(f"time, {unit}")
     return figure
 
@@ -108,8 +137,8 @@ def queue_chart(comparison: Comparison) -> Figure:
     scale, unit = _time_scale(comparison)
     entries = []
     for i, result in _drawable(comparison):
-        series = queue_length(result)
-        axes.stairs(series.values, series.edges / scale, baseline=None, **_line(i))
+        series = queue_length(result, BINS)
+        axes.stairs(series.values, series.edges / scale, baseline=None, **_line(comparison, i))
         entries.append((i, f"at most {_short(float(series.values.max()))}"))
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(_formatter())
@@ -165,8 +194,16 @@ def _drawable(comparison: Comparison) -> list[tuple[int, Result]]:
     return [(i, r) for i, r in enumerate(comparison.results) if r.status == "finished" and r.done.any()]
 
 
-def _line(i: int) -> dict[str, Any]:
-    return {"color": COLOURS[i % len(COLOURS)], "ls": STYLES[i % len(STYLES)], "lw": 1.6}
+def _line(comparison: Comparison, i: int) -> dict[str, Any]:
+    """Colour and stroke of a policy's curve; the one with the lowest mean stands out."""
+    if i == _best(comparison):
+        return BEST
+    return {"color": COLOURS[i % len(COLOURS)], "ls": STYLES[i % len(STYLES)], "lw": 1.5}
+
+
+def _best(comparison: Comparison) -> int:
+    means = [row["mean_latency"] for row in comparison.rows]
+    return min(range(len(means)), key=lambda i: np.inf if means[i] is None else means[i])
 
 
 def _key(figure: Figure, comparison: Comparison, entries: list[tuple[int, str]], top: float) -> None:
@@ -178,14 +215,24 @@ def _key(figure: Figure, comparison: Comparison, entries: list[tuple[int, str]],
     for i, number in entries:
         label = _fold(comparison.labels[i])
         more = 0.155 * label.count("\n") / height
-        style = _line(i)
+        style = _line(comparison, i)
         figure.add_artist(Line2D([KEY_LEFT, KEY_LEFT + 0.035], [y, y], transform=figure.transFigure, **style))
-        figure.text(KEY_LEFT + 0.045, y + 0.06 / height, label, color=style["color"], weight="bold", va="top", linespacing=1.1)
+        figure.text(
+            KEY_LEFT + 0.045,
+            y + 0.06 / height,
+            label,
+            color=style["color"],
+            weight="bold",
+            va="top",
+            linespacing=1.1,
+        )
         figure.text(KEY_LEFT + 0.045, y - 0.11 / height - more, number, color=MUTED, va="top", size=8)
         y -= 0.42 / height + more
     absent = [comparison.labels[i] for i in range(len(comparison.results)) if i not in dict(entries)]
     if absent:
-        figure.text(KEY_LEFT, y, "does not finish:\n" + "\n".join(map(_fold, absent)), color=MUTED, va="top", size=8)
+        figure.text(
+            KEY_LEFT, y, "does not finish:\n" + "\n".join(map(_fold, absent)), color=MUTED, va="top", size=8
+        )
 
 
 def _title(axes: Axes, text: str) -> None:
@@ -196,7 +243,7 @@ def _title(axes: Axes, text: str) -> None:
 def _fold(label: str, width: int = 17) -> str:
     """A long label on several lines."""
     out, line = [], ""
-    for piece in label.replace(",", ",\0").replace(":", ":\0").replace(" ", " \0").split("\0"):
+    for piece in re.findall(r"\([^)]*\)|[^ ,:(]*[ ,:]?", label):
         if line and len(line + piece.rstrip()) > width:
             out.append(line.rstrip())
             line = ""

@@ -31,7 +31,12 @@ def events(result: Result, *, most_requests: int = MOST_REQUESTS) -> dict[str, A
     rows = np.flatnonzero(shown[stays.request])
     tracks = _tracks(begin[rows], end[rows])
     out: list[dict[str, Any]] = [
-        {"ph": "M", "pid": 1, "name": "process_name", "args": {"name": f"{result.policy}, {result.kv_tokens} KV tokens"}}
+        {
+            "ph": "M",
+            "pid": 1,
+            "name": "process_name",
+            "args": {"name": f"{result.policy}, {result.kv_tokens} KV tokens"},
+        }
     ]
     out += [
         {"ph": "M", "pid": 1, "tid": t + 1, "name": "thread_name", "args": {"name": f"slot {t + 1}"}}

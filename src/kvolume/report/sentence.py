@@ -48,23 +48,23 @@ def sentence(comparison: Comparison) -> str:
     best = min(finished, key=lambda row: row["mean_latency"])
     others = [row for row in finished if row is not best]
     base = next((row for b in BASELINES for row in others if row["policy"] == b), None)
-    parts = [_gain(best, base, others), _certificate(best)]
-    text = f"{where} {', and '.join(filter(None, parts))}; {_queued(best, base)}"
+    parts = [_gain(best, base, others, comparison.unit), _certificate(best)]
+    text = f"{where} {', and is '.join(filter(None, parts))}; {_queued(best, base)}"
     tail = _tail(best, finished)
     return f"{text}{'; ' + tail if tail else ''}."
 
 
-def _gain(best: dict[str, Any], base: dict[str, Any] | None, others: list[dict[str, Any]]) -> str:
-    label = best["label"]
+def _gain(best: dict[str, Any], base: dict[str, Any] | None, others: list[dict[str, Any]], unit: str) -> str:
+    label, mean = best["label"], f"{digits(best['mean_latency'])} {unit}"
     if not others:
-        return f"{label} has a mean latency of {_digits(best['mean_latency'])}"
+        return f"{label} has a mean latency of {mean}"
     tied = [row["label"] for row in others if row["mean_latency"] == best["mean_latency"]]
     if len(tied) == len(others):
-        return f"all policies have the same mean latency, {_digits(best['mean_latency'])}"
+        return f"every policy has the same mean latency, {mean}"
     if base is None or base["mean_latency"] == best["mean_latency"]:
-        return f"{label} has the lowest mean latency, {_digits(best['mean_latency'])}"
+        return f"{label} has the lowest mean latency, {mean}"
     drop = 1 - best["mean_latency"] / base["mean_latency"]
-    return f"{label} has the lowest mean latency, {_percent(drop)} below {base['label']}"
+    return f"{label} has the lowest mean latency, {percent(drop)} below {base['label']}"
 
 
 def _certificate(best: dict[str, Any]) -> str:
@@ -72,15 +72,15 @@ def _certificate(best: dict[str, Any]) -> str:
     if ratio is None:
         return ""
     if ratio < 2:
-        return f"certified within {_percent(ratio - 1, up=True)} of any possible schedule"
-    return f"certified within {math.ceil(ratio * 100) / 100:.3g} times that of any possible schedule"
+        return f"certified within {percent(ratio - 1, up=True)} of any possible schedule"
+    return f"certified to be at most {math.ceil(ratio * 10) / 10:.4g} times the best possible"
 
 
 def _queued(best: dict[str, Any], base: dict[str, Any] | None) -> str:
-    share = f"{_percent(best['queued_share'])} of the requests queued under it"
+    share = f"{percent(best['queued_share'])} of the requests queued under it"
     if base is None:
         return share
-    other = f"{_percent(base['queued_share'])} under {base['label']}"
+    other = f"{percent(base['queued_share'])} under {base['label']}"
     if max(best["queued_share"], base["queued_share"]) < 0.01:
         return f"only {share} ({other}), so the choice matters to few"
     return f"{share} ({other})"
@@ -90,18 +90,20 @@ def _tail(best: dict[str, Any], finished: list[dict[str, Any]]) -> str:
     fcfs = next((row for row in finished if row["policy"] == "fcfs"), None)
     if fcfs is None or fcfs is best or best["p99"] <= fcfs["p99"]:
         return ""
-    return f"its P99 is {_percent(best['p99'] / fcfs['p99'] - 1)} above that of fcfs, the price that long requests pay"
+    return f"its P99 is {percent(best['p99'] / fcfs['p99'] - 1)} above that of fcfs, the price that long requests pay"
 
 
-def _percent(share: float, *, up: bool = False) -> str:
+def percent(share: float, *, up: bool = False) -> str:
+    """A share in per cent, two digits or so; rounded up where it is a claim, which must not shrink in rounding."""
     percent = 100 * share
-    if up:  # a claim must not shrink in rounding
+    if up:
         scale = 10 if percent < 10 else 1
         percent = math.ceil(percent * scale - 1e-9) / scale
     if 0 < percent < 0.1:
-        return "less than 0.1 %"
-    return f"{percent:.1f} %" if percent < 10 else f"{percent:,.0f} %"
+        return "less than 0.1%"
+    return f"{percent:.1f}%" if percent < 10 else f"{percent:,.0f}%"
 
 
-def _digits(value: float) -> str:
+def digits(value: float) -> str:
+    """A number with four digits or so."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"

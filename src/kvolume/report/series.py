@@ -119,7 +119,9 @@ class RoundTimes:
         ticks = times / self.tick
         if self.segments is None:
             return np.asarray(np.ceil(ticks - 1e-9) - 1, np.int64)
-        return np.asarray(np.ceil(np.interp(ticks, self.segments.tick, self.segments.round) - 1e-9) - 1, np.int64)
+        return np.asarray(
+            np.ceil(np.interp(ticks, self.segments.tick, self.segments.round) - 1e-9) - 1, np.int64
+        )
 
 
 def _summed(at: npt.NDArray[Any], *changes: Ints) -> tuple[npt.NDArray[Any], ...]:

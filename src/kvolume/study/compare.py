@@ -73,7 +73,10 @@ class Comparison:
                 "seed": spec.seed,
                 "notes": list(workload.notes),
             },
-            "bound": {"mean_latency": bound.mean_latency if bound else None, "kind": bound.kind if bound else None},
+            "bound": {
+                "mean_latency": bound.mean_latency if bound else None,
+                "kind": bound.kind if bound else None,
+            },
             "policies": [{k: v for k, v in row.items() if timings or k not in TIMINGS} for row in self.rows],
         }
 
@@ -137,13 +140,15 @@ def compare(
         return run(spec, progress=progress)
     assert isinstance(source, Workload)
     if num_prompts is not None:
-        from kvolume.workload.synthetic import draw
+        from kvolume.workload.draw import draw
 
         source = draw(source, num_prompts, seed)
     return run(spec, shape(source, spec), progress=progress)
 
 
-def run(spec: CompareSpec, workload: Workload | None = None, *, progress: Progress | None = None) -> Comparison:
+def run(
+    spec: CompareSpec, workload: Workload | None = None, *, progress: Progress | None = None
+) -> Comparison:
     """Run a spec; `workload` stands for the one that the spec describes, where it is at hand already."""
     from kvolume.bound import lower_bound
     from kvolume.engine import simulate
@@ -154,7 +159,7 @@ def run(spec: CompareSpec, workload: Workload | None = None, *, progress: Progre
     labels = tuple(str(getattr(parse(name), "label", name)) for name in spec.policies)
     results = tuple(
         simulate(
-            workload, name, kv_tokens=spec.kv_tokens, clock=spec.clock, engine=spec.engine,
+            workload, name, kv_tokens=spec.kv_tokens, clock=spec.clock, engine=spec.engine,  # type: ignore[arg-type]  # checked by the spec
             skip_oversized=spec.skip_oversized, progress=_named(progress, label),
         )
         for name, label in zip(spec.policies, labels, strict=True)

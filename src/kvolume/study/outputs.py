@@ -37,7 +37,9 @@ def check_folder(folder: Path, *, force: bool = False) -> None:
     if not any(folder.iterdir()):
         return
     if not force:
-        raise ParameterError(f"--out '{folder}' exists and is not empty: name another folder, or replace it with --force.")
+        raise ParameterError(
+            f"--out '{folder}' exists and is not empty: name another folder, or replace it with --force."
+        )
     if not (folder / SPEC).is_file():
         raise ParameterError(
             f"--force replaces only what kvolume wrote, and '{folder}' has no {SPEC}: name another folder for --out."
@@ -76,7 +78,9 @@ def replacing(path: Path) -> Iterator[Path]:
         new.rename(path)
 
 
-def write_folder(comparison: Comparison, folder: Path, *, force: bool = False, draw: Draw | None = None) -> Written:
+def write_folder(
+    comparison: Comparison, folder: Path, *, force: bool = False, draw: Draw | None = None
+) -> Written:
     """Write a comparison: spec.json, summary.json, timing.json, requests.parquet (or .csv) and what `draw` draws.
 
     All but timing.json are the same bytes for the same spec. Raises ParameterError (see `check_folder`).
@@ -101,7 +105,12 @@ def write_folder(comparison: Comparison, folder: Path, *, force: bool = False, d
                     notes.append(str(error))
     except OSError as error:
         raise InputError(f"'{folder}' cannot be written: {error.strerror or error}.") from None
-    names = [SPEC, SUMMARY, TIMING, *sorted(p.name for p in folder.iterdir() if p.name not in (SPEC, SUMMARY, TIMING))]
+    names = [
+        SPEC,
+        SUMMARY,
+        TIMING,
+        *sorted(p.name for p in folder.iterdir() if p.name not in (SPEC, SUMMARY, TIMING)),
+    ]
     return Written([folder / name for name in names], notes)
 
 

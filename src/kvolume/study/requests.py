@@ -25,13 +25,13 @@ def columns(result: Result) -> dict[str, Any]:
     never = ~result.done
     out: dict[str, Any] = {
         "request": np.arange(len(workload)),
-        "arrival": result.arrival,
+        "arrival": _times(result.arrival),
         "prompt_tokens": workload.prompt_tokens,
         "output_tokens": workload.output_tokens,
-        "start": _masked(result.start),
-        "first_token": _masked(result.first_token),
-        "finish": _masked(result.finish),
-        "latency": np.ma.array(result.finish - result.arrival, mask=never),
+        "start": _times(result.start),
+        "first_token": _times(result.first_token),
+        "finish": _times(result.finish),
+        "latency": _times(np.where(never, -1, result.finish - result.arrival)),
         "evictions": result.evictions,
         "queued": result.queued,
         "rejected": result.rejected,
@@ -44,7 +44,9 @@ def columns(result: Result) -> dict[str, Any]:
 def check_format(path: Path) -> None:
     """Raise ParameterError unless the name ends in .parquet, .csv or .jsonl; MissingExtraError for no pyarrow."""
     if path.suffix not in FORMATS:
-        raise ParameterError(f"'{path}' must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, which says what to write.")
+        raise ParameterError(
+            f"'{path}' must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, which says what to write."
+        )
     if path.suffix == ".parquet":
         _pyarrow()
 
@@ -64,7 +66,9 @@ def write(named: Sequence[tuple[str, Result]], path: Path) -> None:
             return
         for name, result in named:
             keys = ["policy", *columns(result)]
-            file.writelines(json.dumps(dict(zip(keys, (name, *row), strict=True))) + "\n" for row in _rows(result))
+            file.writelines(
+                json.dumps(dict(zip(keys, (name, *row), strict=True))) + "\n" for row in _rows(result)
+            )
 
 
 def has_parquet() -> bool:
@@ -83,7 +87,11 @@ def _write_parquet(named: Sequence[tuple[str, Result]], path: Path) -> None:
     writer = None
     for name, result in named:
         cols = columns(result)
-        arrays = [pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(result.workload), np.int8)), pa.array([name]))]
+        arrays = [
+            pa.DictionaryArray.from_arrays(
+                pa.array(np.zeros(len(result.workload), np.int8)), pa.array([name])
+            )
+        ]
         arrays += [pa.array(np.ma.getdata(v), mask=np.ma.getmaskarray(v)) for v in cols.values()]
         table = pa.table(arrays, names=["policy", *cols])
         writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
@@ -99,8 +107,9 @@ def _rows(result: Result) -> Iterator[tuple[Any, ...]]:
         yield from zip(*(c[at : at + CHUNK].tolist() for c in cols), strict=True)
 
 
-def _masked(values: Any) -> Any:
-    return np.ma.array(values, mask=~(values >= 0))
+def _times(values: Any) -> Any:
+    """Times, masked where negative or nan; seconds to the nanosecond, which is what clocks count in."""
+    return np.ma.array(np.round(values, 9) if values.dtype.kind == "f" else values, mask=~(values >= 0))
 
 
 def _pyarrow() -> Any:

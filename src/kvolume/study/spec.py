@@ -53,9 +53,13 @@ class CompareSpec:
             ("--load", self.load is not None), ("--request-rate", self.request_rate is not None), ("--burst", self.burst),
         ) if on]  # fmt: skip
         if len(given) > 1:
-            raise ParameterError(f"{' and '.join(given)} exclude each other: each of them sets when requests arrive.")
+            raise ParameterError(
+                f"{' and '.join(given)} exclude each other: each of them sets when requests arrive."
+            )
         if self.burst and self.arrivals is not None:
-            raise ParameterError(f"--burst and --arrivals {self.arrivals} exclude each other: a burst arrives at once.")
+            raise ParameterError(
+                f"--burst and --arrivals {self.arrivals} exclude each other: a burst arrives at once."
+            )
         if self.engine not in ENGINES:
             raise unknown_name("engine", self.engine, ENGINES)
         parse_clock(self.clock)
@@ -76,7 +80,9 @@ class CompareSpec:
         try:
             values = json.loads(text)
         except ValueError as error:
-            raise InputError(f"{where} is not JSON: {error}. Give a spec.json that `kvolume compare --out` wrote.") from None
+            raise InputError(
+                f"{where} is not JSON: {error}. Give a spec.json that `kvolume compare --out` wrote."
+            ) from None
         if not isinstance(values, dict):
             raise InputError(f"{where} must hold one JSON object. Got {_json_kind(values)} instead.")
         values = dict(values)
@@ -97,12 +103,16 @@ def only_spec(path: Path, given: CompareSpec) -> CompareSpec:
     """The spec in the file `path`. Raises ParameterError where `given`, made of options, says something too."""
     for field in fields(given):
         if getattr(given, field.name) != field.default:
-            name = {"source": "SOURCE", "policies": "--policy"}.get(field.name, f"--{field.name.replace('_', '-')}")
+            name = {"source": "SOURCE", "policies": "--policy"}.get(
+                field.name, f"--{field.name.replace('_', '-')}"
+            )
             raise ParameterError(f"--spec and {name} exclude each other: edit '{path}', or leave --spec out.")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--spec '{path}' cannot be read: {getattr(error, 'strerror', '') or 'not text'}.") from None
+        raise InputError(
+            f"--spec '{path}' cannot be read: {getattr(error, 'strerror', '') or 'not text'}."
+        ) from None
     return CompareSpec.from_json(text, str(path))
 
 
@@ -120,7 +130,9 @@ def kv_tokens(value: str | int) -> int:
         text = value.strip()
         if not re.fullmatch(r"[+-]?\d[\d_]*", text):
             hint = _without_unit(text)
-            raise ParameterError(f"{allowed} Got '{value}' instead.{f' Did you mean {hint}?' if hint else ''}")
+            raise ParameterError(
+                f"{allowed} Got '{value}' instead.{f' Did you mean {hint}?' if hint else ''}"
+            )
         value = int(text)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_KV_TOKENS:
         raise ParameterError(f"{allowed} Got {value!r} instead.")
@@ -129,7 +141,9 @@ def kv_tokens(value: str | int) -> int:
 
 def _without_unit(text: str) -> int | None:
     """The token count that `128k` (a context of 131072), `131072MB`, `131,072` or `1e5` may have meant."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([a-z]*)", text.lower().replace(",", "").replace("_", ""))
+    match = re.fullmatch(
+        r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([a-z]*)", text.lower().replace(",", "").replace("_", "")
+    )
     if not match:
         return None
     factor = {"k": 1024, "m": 10**6}.get(match[2], 1)
@@ -142,7 +156,10 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "str | None": ("a string or null", lambda v: v is None or isinstance(v, str)),
     "bool": ("true or false", lambda v: isinstance(v, bool)),
     "int": ("an integer", lambda v: isinstance(v, int) and not isinstance(v, bool)),
-    "int | None": ("an integer or null", lambda v: v is None or (isinstance(v, int) and not isinstance(v, bool))),
+    "int | None": (
+        "an integer or null",
+        lambda v: v is None or (isinstance(v, int) and not isinstance(v, bool)),
+    ),
     "float | None": (
         "a number or null",
         lambda v: v is None or (isinstance(v, int | float) and not isinstance(v, bool)),
@@ -170,7 +187,9 @@ def _check_policies(policies: tuple[str, ...]) -> None:
     for i, name in enumerate(policies):
         if "," in name.partition(":")[0]:
             several = " ".join(f"--policy {part.strip()}" for part in name.split(",") if part.strip())
-            raise ParameterError(f"The policy '{name}' has a comma in its name; commas part parameters. Write {several}.")
+            raise ParameterError(
+                f"The policy '{name}' has a comma in its name; commas part parameters. Write {several}."
+            )
         policy.parse(name)
         if name in policies[:i]:
             raise ParameterError(f"The policy '{name}' is given twice. Name each policy once.")

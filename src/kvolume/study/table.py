@@ -67,13 +67,18 @@ def layout(rows: Sequence[dict[str, Any]], unit: str, width: int) -> list[Line]:
         cells = [_cells(col, rows, compact) for col in cols]
         for limit in (28, 20, 14):
             label = _Labels(names, limit)
-            if label.width + sum(2 + _column_width(group) for group in _groups(cols, cells)) < width:  # < for a last *
-                return [*_block(label, cols, cells, rows), *_legend(cols, rows)]
+            if (
+                label.width + sum(2 + _column_width(group) for group in _groups(cols, cells)) < width
+            ):  # < for a last *
+                return [*_block(label, cols, cells, rows), *_legend(cols, cells, rows)]
     label = _Labels(names, max(14, width // 4))
     out: list[Line] = []
     for block in _stack(cols, cells, width - label.width - 1):
-        out += [*([Line("")] if out else []), *_block(label, [cols[i] for i in block], [cells[i] for i in block], rows)]
-    return [*out, *_legend(cols, rows)]
+        out += [
+            *([Line("")] if out else []),
+            *_block(label, [cols[i] for i in block], [cells[i] for i in block], rows),
+        ]
+    return [*out, *_legend(cols, cells, rows)]
 
 
 def number(value: float, decimals: int, compact: bool = False) -> str:
@@ -104,13 +109,13 @@ def _cells(col: Column, rows: Sequence[dict[str, Any]], compact: bool) -> list[s
 
 
 def _decimals(col: Column, values: Sequence[float]) -> int:
-    """As many as give the smallest value three digits, and no more than the largest can bear."""
-    if col.kind == "count" or all(float(v).is_integer() for v in values):
-        return 0
+    """As many as give the smallest value three digits (two below 1), and no more than the largest can bear."""
     if col.kind == "ratio":
         return 2
+    if col.kind == "count" or all(float(v).is_integer() for v in values):
+        return 0
     smallest = min((abs(v) for v in values if v), default=1.0)
-    wanted = min(4, max(0, 2 - math.floor(math.log10(smallest))))
+    wanted = min(4, max(0, (2 if smallest >= 1 else 1) - math.floor(math.log10(smallest))))
     largest = max(abs(v) for v in values)
     return min(wanted, 0 if largest >= 9999.5 else 1 if largest >= 999.5 else 4)
 
@@ -122,13 +127,18 @@ def _share(value: float) -> str:
     return f"{percent:.1f}%" if percent < 9.95 else f"{percent:.0f}%"
 
 
-def _best(col: Column, rows: Sequence[dict[str, Any]]) -> set[int]:
-    """The rows with the best value of a column; none where all are equal, which tells nothing."""
-    values = {i: row[col.key] for i, row in enumerate(rows) if row[col.key] is not None and row["status"] == "finished"}
-    if len(values) < 2 or len(set(values.values())) == 1:
+def _best(col: Column, rows: Sequence[dict[str, Any]], cells: Sequence[str]) -> set[int]:
+    """The rows that show the best value of a column; none where all show the same, which tells nothing."""
+    values = {
+        i: row[col.key]
+        for i, row in enumerate(rows)
+        if row[col.key] is not None and row["status"] == "finished"
+    }
+    if len(values) < 2:
         return set()
-    best = (min if col.best == "min" else max)(values.values())
-    return {i for i, v in values.items() if v == best}
+    best = (min if col.best == "min" else max)(values, key=values.__getitem__)
+    shown = {i for i in values if cells[i] == cells[best]}
+    return shown if len(shown) < len(values) else set()
 
 
 class _Labels:
@@ -141,7 +151,7 @@ class _Labels:
 
 def _wrap(name: str, limit: int) -> list[str]:
     parts: list[str] = []
-    for piece in re.findall(r"[^ ,:]*[ ,:]?", name):
+    for piece in re.findall(r"\([^)]*\)|[^ ,:(]*[ ,:]?", name):
         if parts and len((parts[-1] + piece).rstrip()) <= limit:
             parts[-1] += piece
         elif piece:
@@ -198,7 +208,9 @@ def _stack(cols: Sequence[Column], cells: Sequence[list[str]], width: int) -> li
     return blocks
 
 
-def _block(labels: _Labels, cols: Sequence[Column], cells: Sequence[list[str]], rows: Sequence[dict[str, Any]]) -> list[Line]:
+def _block(
+    labels: _Labels, cols: Sequence[Column], cells: Sequence[list[str]], rows: Sequence[dict[str, Any]]
+) -> list[Line]:
     groups = _groups(cols, cells)
     pad = " " * labels.width
     top, titles = pad, "policy".ljust(labels.width)
@@ -207,9 +219,11 @@ def _block(labels: _Labels, cols: Sequence[Column], cells: Sequence[list[str]], 
         if len(group) > 1 and wide > len(heading) + 1:
             heading = f"{heading} ".ljust(wide, "─")
         top += "  " + heading.rjust(wide)
-        titles += "".join("  " + col.title.rjust(w) for (col, _), w in zip(group, _widths(group), strict=True))
+        titles += "".join(
+            "  " + col.title.rjust(w) for (col, _), w in zip(group, _widths(group), strict=True)
+        )
     out = [Line(top.rstrip(), dim=True), Line(titles, dim=True)]
-    best = {col.key: _best(col, rows) for col in cols}
+    best = {col.key: _best(col, rows, cell) for col, cell in zip(cols, cells, strict=True)}
     for i, row in enumerate(rows):
         text, bold = labels.parts[i][0].ljust(labels.width), []
         if row["status"] != "finished":
@@ -228,7 +242,7 @@ def _block(labels: _Labels, cols: Sequence[Column], cells: Sequence[list[str]], 
     return out
 
 
-def _legend(cols: Sequence[Column], rows: Sequence[dict[str, Any]]) -> list[Line]:
-    if any(_best(col, rows) for col in cols):
+def _legend(cols: Sequence[Column], cells: Sequence[list[str]], rows: Sequence[dict[str, Any]]) -> list[Line]:
+    if any(_best(col, rows, cell) for col, cell in zip(cols, cells, strict=True)):
         return [Line(f"{BEST} best of its column", dim=True)]
     return []

@@ -27,19 +27,22 @@ def prepare(spec: CompareSpec) -> Workload:
 
 def load_source(spec: CompareSpec) -> tuple[Workload, bool]:
     """The source as it is, with `num_prompts` rows where that is given; and whether it is a built-in workload."""
-    from kvolume.workload import synthetic
+    from kvolume.workload.draw import draw
+    from kvolume.workload.synthetic import names, synthetic
 
-    known = synthetic.names()
+    known = names()
     if spec.source in known:
-        return synthetic.synthetic(spec.source, spec.num_prompts, spec.seed), True
+        return synthetic(spec.source, spec.num_prompts, spec.seed), True
     path = Path(spec.source)
     if spec.source != "-" and not path.exists():
         if path.suffix or path.name != spec.source:
-            raise InputError(f"There is no file '{spec.source}'. Give a file that exists, '-' or a built-in workload.")
+            raise InputError(
+                f"There is no file '{spec.source}'. Give a file that exists, '-' or a built-in workload."
+            )
         raise _neither(spec.source, known)
     workload = Workload.read(spec.source, skip_bad_rows=spec.skip_bad_rows)
     if spec.num_prompts is not None:
-        workload = synthetic.draw(workload, spec.num_prompts, spec.seed)
+        workload = draw(workload, spec.num_prompts, spec.seed)
     return workload, False
 
 
@@ -47,7 +50,12 @@ def shape(workload: Workload, spec: CompareSpec, *, default_load: float | None =
     """`workload` with the arrivals, the load and the predictions of `spec`."""
     clock = parse_clock(spec.clock)
     load = spec.load
-    if default_load is not None and spec.request_rate is None and not spec.burst and spec.arrivals != "recorded":
+    if (
+        default_load is not None
+        and spec.request_rate is None
+        and not spec.burst
+        and spec.arrivals != "recorded"
+    ):
         load = spec.load if spec.load is not None else default_load
     if spec.arrivals == "recorded" and not workload.has_arrivals:
         raise InputError(
@@ -108,6 +116,19 @@ def _work_share(workload: Workload, kv_tokens: int, clock: Clock) -> float:
     return float(np.sum(work)) / kept if kept else 1.0
 
 
-def _neither(source: str, known: list[str]) -> Exception:
+def _neither(source: str, known: tuple[str, ...]) -> Exception:
     error = unknown_name("workload", source, known)
     return type(error)(f"{error} There is no file of that name either.")
+
+
+def generate(spec: CompareSpec) -> Workload:
+    """A built-in workload as a spec describes it, at its recorded rate unless the spec says otherwise."""
+    from kvolume.workload.synthetic import names
+
+    if spec.source not in names():
+        raise unknown_name("workload", spec.source, names())
+    workload, _ = load_source(spec)
+    shaped = any(
+        (spec.load is not None, spec.request_rate is not None, spec.burst, spec.arrivals is not None)
+    )
+    return shape(workload, spec) if shaped else workload
