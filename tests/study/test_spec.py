@@ -12,8 +12,12 @@ from kvolume.study.spec import CompareSpec, kv_tokens
     "spec",
     [
         CompareSpec(),
-        CompareSpec(source="-", policies=("svf:share=0.1,admission=greedy",), kv_tokens=10**9, burst=True, seed=7),
-        CompareSpec(load=0.5, arrivals="gamma:cv=2", num_prompts=10, clock="linear:base=1e-2", skip_oversized=True),
+        CompareSpec(
+            source="-", policies=("svf:share=0.1,admission=greedy",), kv_tokens=10**9, burst=True, seed=7
+        ),
+        CompareSpec(
+            load=0.5, arrivals="gamma:cv=2", num_prompts=10, clock="linear:base=1e-2", skip_oversized=True
+        ),
         CompareSpec(request_rate=3, arrivals="recorded", predict="noise:sigma=0.5", engine="rounds"),
     ],
 )
@@ -58,7 +62,14 @@ def test_a_wrong_value_is_named_in_one_sentence(values: dict[str, object], messa
 
 @pytest.mark.parametrize(
     ("text", "meant"),
-    [("128k", 131072), ("128K", 131072), ("131072MB", 131072), ("131,072", 131072), ("1e5", 100000), ("2M", 2000000)],
+    [
+        ("128k", 131072),
+        ("128K", 131072),
+        ("131072MB", 131072),
+        ("131,072", 131072),
+        ("1e5", 100000),
+        ("2M", 2000000),
+    ],
 )
 def test_a_unit_suffix_gets_the_plain_number(text: str, meant: int) -> None:
     with pytest.raises(ParameterError, match=f"plain number of tokens.*Did you mean {meant}"):

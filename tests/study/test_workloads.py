@@ -81,14 +81,19 @@ def test_an_arrival_shape_needs_a_rate(log: str) -> None:
 @pytest.mark.parametrize("arrivals", ["poisson", "gamma:cv=3", "onoff:on=5,off=5"])
 def test_the_seed_decides_the_arrivals(log: str, arrivals: str) -> None:
     one, same, other = (
-        prepare(CompareSpec(source=log, arrivals=arrivals, load=0.5, kv_tokens=100, seed=seed)).arrival_s.tolist()
+        prepare(
+            CompareSpec(source=log, arrivals=arrivals, load=0.5, kv_tokens=100, seed=seed)
+        ).arrival_s.tolist()
         for seed in (1, 1, 2)
     )
     assert one == same != other
 
 
 def test_num_prompts_draws_from_a_file_with_the_seed(log: str) -> None:
-    draws = [prepare(CompareSpec(source=log, num_prompts=50, seed=seed)).prompt_tokens.tolist() for seed in (0, 0, 1)]
+    draws = [
+        prepare(CompareSpec(source=log, num_prompts=50, seed=seed)).prompt_tokens.tolist()
+        for seed in (0, 0, 1)
+    ]
     assert len(draws[0]) == 50
     assert draws[0] == draws[1] != draws[2]
 
@@ -103,4 +108,6 @@ def test_a_source_that_is_neither_file_nor_built_in_gets_the_nearest_name() -> N
 def test_generate_keeps_the_recorded_rate_unless_told_otherwise() -> None:
     plain = generate(CompareSpec(source="azure2023_conv", num_prompts=500))
     assert (len(plain) - 1) / np.ptp(plain.arrival_s) == pytest.approx(5.53, rel=0.3)
-    assert generate(CompareSpec(source="azure2023_conv", num_prompts=5, burst=True)).load(10**6) == float("inf")
+    assert generate(CompareSpec(source="azure2023_conv", num_prompts=5, burst=True)).load(10**6) == float(
+        "inf"
+    )

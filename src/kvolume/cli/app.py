@@ -64,6 +64,17 @@ def _kv_tokens(type_: Any, tokens: Any) -> int:
     return kv_tokens(str(tokens[0].value))
 
 
+def _integer(type_: Any, tokens: Any) -> int:
+    from kvolume.errors import ParameterError
+
+    try:
+        return int(tokens[0].value)  # cyclopts itself would round 1.5
+    except ValueError:
+        raise ParameterError(
+            f"{tokens[0].keyword} must be an integer. Got '{tokens[0].value}' instead."
+        ) from None
+
+
 def _path(type_: Any, tokens: Any) -> Path:
     from kvolume.errors import ParameterError
 
@@ -116,8 +127,10 @@ class Workload:
     request_rate: Annotated[float | None, option("Scale arrivals to this many requests per second.")] = None
     burst: Annotated[bool, flag("Let all requests arrive at time 0.")] = False
     arrivals: Annotated[str | None, option("recorded, poisson, gamma:cv=2 or onoff:on=..,off=...")] = None
-    num_prompts: Annotated[int | None, option("Draw this many requests, with the seed.")] = None
-    seed: Annotated[int, option("Seed of everything that is drawn.")] = 0
+    num_prompts: Annotated[
+        int | None, option("Draw this many requests, with the seed.", converter=_integer)
+    ] = None
+    seed: Annotated[int, option("Seed of everything that is drawn.", converter=_integer)] = 0
     clock: Annotated[
         str | None,
         option("unit:seconds=0.03 (of a round; the default) or linear:base=8e-3,...; see the docs."),

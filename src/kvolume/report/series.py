@@ -97,18 +97,30 @@ def stay_times(result: Result) -> tuple[Floats, Floats]:
 
 
 class RoundTimes:
-    """Rounds to times and back, in the result's unit."""
+    """Rounds to times and back, in the result's unit; between known rounds by interpolation."""
 
     def __init__(self, result: Result) -> None:
-        self.segments, self.tick = result.segments, result.tick
+        self.tick, self.known = result.tick, result.segments is not None
+        if result.segments is None:
+            return
+        self.round, self.begin = result.segments
+        stays, done = result.episodes, completed(result)
+        last = max(int(stays.end.max(initial=0)), int(self.round[-1]) + 1)
+        self.length = np.maximum(1, np.diff(self.round, append=last))
+        # A stretch ends when the next begins, or earlier, before a pause: then with somebody's last token.
+        self.end = np.append(self.begin[1:], self.begin[-1] + 1)
+        finish = np.rint(result.finish[stays.request[done]] / self.tick).astype(np.int64)
+        which = np.searchsorted(self.round, stays.end[done], "left") - 1
+        exact = stays.end[done] == self.round[which] + self.length[which]
+        self.end[which[exact]] = finish[exact]
 
     def ticks(self, rounds: Ints) -> Ints:
-        """Clock ticks at which these rounds begin; between known ones, by interpolation."""
-        if self.segments is None:
+        """Clock ticks at which these rounds begin."""
+        if not self.known:
             return rounds
-        known, ticks = self.segments
-        out = np.interp(rounds, known, ticks)
-        return np.asarray(np.rint(out), np.int64)
+        j = np.clip(np.searchsorted(self.round, rounds, "right") - 1, 0, None)
+        part = (rounds - self.round[j]) / self.length[j]
+        return np.asarray(np.rint(self.begin[j] + part * (self.end[j] - self.begin[j])), np.int64)
 
     def time_of(self, rounds: Ints) -> Floats:
         """Times at which these rounds begin."""
@@ -117,11 +129,11 @@ class RoundTimes:
     def round_at(self, times: Floats) -> Ints:
         """The last round that begins before each of these times."""
         ticks = times / self.tick
-        if self.segments is None:
+        if not self.known:
             return np.asarray(np.ceil(ticks - 1e-9) - 1, np.int64)
-        return np.asarray(
-            np.ceil(np.interp(ticks, self.segments.tick, self.segments.round) - 1e-9) - 1, np.int64
-        )
+        j = np.clip(np.searchsorted(self.begin, ticks, "left") - 1, 0, None)
+        part = np.minimum(1, (ticks - self.begin[j]) / np.maximum(1, self.end[j] - self.begin[j]))
+        return np.asarray(self.round[j] + np.ceil(part * self.length[j] - 1e-9) - 1, np.int64)
 
 
 def _summed(at: npt.NDArray[Any], *changes: Ints) -> tuple[npt.NDArray[Any], ...]:
