@@ -20,12 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from kvolume.clock import Clock
-from kvolume.geometry import Holding
+from kvolume.geometry import Holding, volume
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 SAFETY = 1 - 1e-12  # the sums are rounded: keep the bound a bound
+TINY = 1e-12  # ticks of work for a request that takes none (no prompt, one token, engine accounting)
 
 
 def total_latency_bound(
@@ -34,7 +35,7 @@ def total_latency_bound(
     """Lower bound on the sum of latencies, in ticks. `arrival` (ticks) ascending."""
     from kvolume.bound.kernels import mean_busy_times
 
-    work = clock.work(s, o, kv_tokens, holding)
+    work = np.maximum(clock.work(s, o, kv_tokens, holding), TINY)
     order = np.argsort(work, kind="stable")
     busy = mean_busy_times(arrival, work, order)
     lag = centroid_lag(s, o, kv_tokens, clock, holding)
@@ -44,8 +45,6 @@ def total_latency_bound(
 
 def alone_ticks(s: Any, o: Any, clock: Clock, holding: Holding = "unit") -> Any:
     """Least time from start to completion: every iteration at what the request costs by itself."""
-    from kvolume.geometry import volume
-
     return (clock.base + clock.request) * (o * 1.0) + clock.kv_token * volume(s, o, holding) + clock.prefill_token * s
 
 
@@ -65,4 +64,5 @@ def centroid_lag(s: Ints, o: Ints, kv_tokens: int, clock: Clock, holding: Holdin
     after_first = c0 + c1 + c2
     moment = moment + (a + b) * prefill / 2 + prefill * (after_first + prefill / 2)
     work = a * n + b * one + prefill
-    return np.asarray(moment / work)
+    alone = np.asarray(alone_ticks(s, o, clock, holding))  # who takes no work is at least delayed by itself
+    return np.where(work > 0, moment / np.where(work > 0, work, 1.0), alone)

@@ -39,12 +39,14 @@ class Program(NamedTuple):
     incumbent_total: int
 
 
-def build(arrival: Ints, s: Ints, o: Ints, kv_tokens: int) -> Program:
-    """The program of requests in arrival order. Raises InputError where it is too large to write down."""
+def build(arrival: Ints, s: Ints, o: Ints, kv_tokens: int, width: int | None = None) -> Program:
+    """The program of requests in arrival order, each with `width` possible starts from its arrival on.
+
+    By default as many as an optimal schedule can use. Raises InputError where it is too large to write down.
+    """
     incumbent = _good_schedule(arrival, s, o, kv_tokens)
     upper = int((incumbent + o - arrival).sum())
-    slack = upper - int(o.sum())  # how much later than alone any one request can complete in an optimal schedule
-    width = slack + 1
+    width = width or upper - int(o.sum()) + 1
     if width * int(o.sum()) > MOST_ENTRIES:
         raise InputError(
             f"The integer program of {arrival.size} requests has about {width * int(o.sum()):.1e} entries, too many to solve: "
@@ -62,10 +64,13 @@ def build(arrival: Ints, s: Ints, o: Ints, kv_tokens: int) -> Program:
     )  # fmt: skip
 
 
-def lp_bound(arrival: Ints, s: Ints, o: Ints, kv_tokens: int) -> float:
-    """Optimal value of the relaxation: a bound for policies that keep no tokens over an eviction."""
+def lp_bound(arrival: Ints, s: Ints, o: Ints, kv_tokens: int, width: int | None = None) -> float:
+    """Optimal value of the relaxation: a bound for policies that keep no tokens over an eviction.
+
+    The fewer starts a request may choose from, the better the bound; a `width` beyond the default only weakens it.
+    """
     optimize = _scipy("The LP bound")
-    p = build(arrival, s, o, kv_tokens)
+    p = build(arrival, s, o, kv_tokens, width)
     once, memory = _matrices(p, arrival.size)
     result = optimize.linprog(
         p.cost, A_ub=memory, b_ub=np.full(p.rounds, kv_tokens), A_eq=once, b_eq=np.ones(arrival.size),

@@ -18,7 +18,8 @@ from kvolume.policy.rules import first_random
 def can_run(policy: Planner) -> bool:
     """Can this engine run the policy? Only built-in answers have a compiled twin; orders may be anybody's."""
     return (
-        type(policy) is Policy
+        isinstance(policy, Policy)
+        and type(policy).plan is Policy.plan
         and type(policy.admission) in (LookAhead, Greedy, Peak, Protected)
         and type(policy.eviction) in (Latest, LargestVolume, All, AtRandom)
         and (type(policy.order) is ArrivalShare or type(policy.order).queue is Order.queue)

@@ -125,7 +125,10 @@ class Plan:
 class Planner(Protocol):
     """The one general form of a policy: everything that an engine needs from it."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """How reports call it."""
+        ...
 
     def plan(self, state: State) -> Plan:
         """What to do in the coming round. Must not change `state`."""

@@ -38,6 +38,7 @@ class Order:
         return map(Start, sorted(state.waiting, key=lambda r: (r.key, r.arrival, r.id)))
 
 
+@dataclass(frozen=True)
 class Arrival(Order):
     """First come, first served."""
 
@@ -45,6 +46,7 @@ class Arrival(Order):
         return request.arrival
 
 
+@dataclass(frozen=True)
 class ShortestOutput(Order):
     """Smallest predicted output first: SJF, and with look-ahead MC-SF (arXiv 2502.07115)."""
 
@@ -52,6 +54,7 @@ class ShortestOutput(Order):
         return request.predicted
 
 
+@dataclass(frozen=True)
 class LongestOutput(Order):
     """Largest predicted output first: deliberately bad, for tests and as a warning."""
 

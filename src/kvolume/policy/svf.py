@@ -23,6 +23,7 @@ from kvolume.policy.order import Order
 from kvolume.policy.rules import takes_oldest
 
 
+@dataclass(frozen=True)
 class Volume(Order):
     """Smallest predicted KV volume first (SVF, arXiv 2606.22327)."""
 
@@ -69,7 +70,7 @@ class ArrivalShare(Order):
     """
 
     order: Order
-    share: float = 0.1  # type: ignore[misc]  # a field here, a constant 0 in the base
+    share: float = 0.1  # a field here, a constant 0 in the base
 
     @property
     def in_sample(self) -> bool:  # type: ignore[override]

@@ -23,6 +23,7 @@ class Knowledge:
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
 class Exact(Knowledge):
     """The predicted length itself."""
 

@@ -8,6 +8,8 @@ prefills runs on its own.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -144,7 +146,7 @@ def general(
     backfill: int, share: float, random: int,
     unit: bool, base: int, request: int, kv_token: int, prefill_token: int,
     low: Words, high: Words, olow: Words, ohigh: Words, progress: Ints,
-):  # fmt: skip
+) -> tuple[Any, ...]:  # fmt: skip
     """Start, first-token and finish ticks; evictions; queued; episodes; segments; KV integral; finished?
 
     `rank` is each request's place in the policy's order, `by` its inverse. `low, high` and `olow, ohigh` are empty
