@@ -115,9 +115,7 @@ def test_a_bad_file_gets_one_sentence_and_leaves_nothing(kvolume: Run, content: 
         (("trace", "convert", "nofile.csv", "t.csv"), "nofile.csv"),
     ],
 )
-def test_every_verb_answers_bad_input_the_same_way(
-    kvolume: Run, arguments: tuple[str, ...], message: str
-) -> None:
+def test_every_verb_answers_bad_input_the_same_way(kvolume: Run, arguments: tuple[str, ...], message: str) -> None:
     code, stdout, stderr = kvolume(*arguments)
     assert (code, stdout) == (2, "")
     errors = [line for line in stderr.splitlines() if line.startswith("kvolume: error: ")]
@@ -154,14 +152,21 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert process.stderr == b""
 
 
+def test_an_interrupt_exits_with_130(kvolume: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kvolume.study.workloads.prepare", interrupted)
+    assert kvolume("compare", "--out", "o") == (130, "", "kvolume: interrupted\n")
+    assert list(Path().iterdir()) == []
+
+
 def test_help_does_not_import_what_is_heavy() -> None:
     code = (
         "import sys; from kvolume.cli import main; main(['compare', '--help']);"
         "sys.exit(any(m in sys.modules for m in ('numpy', 'numba', 'scipy', 'matplotlib', 'pyarrow')))"
     )
-    process = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
-    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert process.returncode == 0, process.stderr
     for option in ("--kv-tokens", "--num-prompts", "--request-rate", "--seed", "--policy", "--json", "--out"):
         assert option in process.stdout

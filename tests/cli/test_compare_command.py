@@ -105,9 +105,7 @@ def test_without_matplotlib_and_pyarrow_the_rest_is_written_with_the_cure(
 
 
 def test_rejected_requests_are_counted(kvolume: Run, log: str) -> None:
-    code, out, _ = kvolume(
-        "compare", log, "--kv-tokens", "50", "--skip-oversized", "--policy", "svf", "--json"
-    )
+    code, out, _ = kvolume("compare", log, "--kv-tokens", "50", "--skip-oversized", "--policy", "svf", "--json")
     row = json.loads(out)["policies"][0]
     assert code == 0
     assert row["rejected"] > 0
@@ -115,9 +113,7 @@ def test_rejected_requests_are_counted(kvolume: Run, log: str) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])
-def test_the_table_fits_the_terminal(
-    kvolume: Run, log: str, width: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_table_fits_the_terminal(kvolume: Run, log: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     _, out, _ = kvolume("compare", log, "--kv-tokens", "100")
     assert max(map(len, out.splitlines())) <= width

@@ -136,6 +136,8 @@ def test_traces_are_listed_and_described(kvolume: Run, golden: str) -> None:
     assert info["requests"] == 19366
     assert 0.2 < info["load"] < 0.6
     assert "coefficient of variation" in kvolume("trace", "info", "azure2023_conv")[1]
+    at_load = json.loads(kvolume("trace", "info", "azure2023_conv", "--load", "0.8", "--json")[1])
+    assert at_load["load"] == pytest.approx(0.8, rel=0.01)
     assert "No arrival times" in kvolume("trace", "info", "sharegpt8k_lengths")[1]
 
 

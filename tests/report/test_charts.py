@@ -49,9 +49,7 @@ def test_a_policy_that_does_not_finish_is_named_and_not_drawn(tmp_path: Path) ->
 
 def test_a_large_comparison_is_drawn_in_seconds(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    workload = Workload(None, rng.integers(1, 2000, 100_000), rng.integers(1, 400, 100_000)).at_load(
-        0.9, 131_072
-    )
+    workload = Workload(None, rng.integers(1, 2000, 100_000), rng.integers(1, 400, 100_000)).at_load(0.9, 131_072)
     comparison = compare(workload, ("fcfs", "svf"))
     begin = time.perf_counter()
     draw(comparison, tmp_path)

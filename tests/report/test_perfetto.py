@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -21,7 +22,7 @@ def test_a_slice_for_each_stay_on_tracks_without_overlap(comparison: Comparison)
         tracks[e["tid"]].append((e["ts"], e["ts"] + e["dur"]))
     for spans in tracks.values():
         spans.sort()
-        assert all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False))
+        assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(spans))
 
 
 def test_counters_stay_within_the_budget(in_seconds: Comparison) -> None:

@@ -12,12 +12,8 @@ from kvolume.study.spec import CompareSpec, kv_tokens
     "spec",
     [
         CompareSpec(),
-        CompareSpec(
-            source="-", policies=("svf:share=0.1,admission=greedy",), kv_tokens=10**9, burst=True, seed=7
-        ),
-        CompareSpec(
-            load=0.5, arrivals="gamma:cv=2", num_prompts=10, clock="linear:base=1e-2", skip_oversized=True
-        ),
+        CompareSpec(source="-", policies=("svf:share=0.1,admission=greedy",), kv_tokens=10**9, burst=True, seed=7),
+        CompareSpec(load=0.5, arrivals="gamma:cv=2", num_prompts=10, clock="linear:base=1e-2", skip_oversized=True),
         CompareSpec(request_rate=3, arrivals="recorded", predict="noise:sigma=0.5", engine="rounds"),
     ],
 )

@@ -13,11 +13,21 @@ LABELS = ("vllm", "fcfs", "one-bit (in sample)", "svf", "svf:share=0.1,admission
 
 def row(label: str, factor: float = 1.0, **changes: Any) -> dict[str, Any]:
     return {
-        "label": label, "status": "finished", "mean_latency": 35.234 * factor, "p50": 12.0, "p90": 121.0 * factor,
-        "p99": 1215.0 * factor, "max": 45492.0 * factor, "mean_per_token": 1.234 * factor, "p95_per_token": 14.2 * factor,
-        "queued_share": 0.3 * factor, "makespan": 123456.0, "kv_utilisation": 0.9 / factor, "evictions": int(50 * factor),
+        "label": label,
+        "status": "finished",
+        "mean_latency": 35.234 * factor,
+        "p50": 12.0,
+        "p90": 121.0 * factor,
+        "p99": 1215.0 * factor,
+        "max": 45492.0 * factor,
+        "mean_per_token": 1.234 * factor,
+        "p95_per_token": 14.2 * factor,
+        "queued_share": 0.3 * factor,
+        "makespan": 123456.0,
+        "kv_utilisation": 0.9 / factor,
+        "evictions": int(50 * factor),
         "ratio_to_bound": 1.04 * factor,
-    } | changes  # fmt: skip
+    } | changes
 
 
 ROWS = [row(label, 1 + i / 10) for i, label in enumerate(LABELS)]
@@ -45,7 +55,7 @@ def test_the_best_value_of_a_column_is_marked_without_colour() -> None:
     slow, quick = (next(line for line in lines if line.text.startswith(label)) for label in ("slow", "quick"))
     assert slow.text.count(BEST) == 0
     assert quick.text.count(BEST) == 10  # P50 and makespan are equal
-    assert [quick.text[a:b].strip() for a, b in quick.bold][0] == "35.2*"
+    assert next(quick.text[a:b].strip() for a, b in quick.bold) == "35.2*"
 
 
 def test_nothing_is_marked_where_all_are_equal_or_alone() -> None:

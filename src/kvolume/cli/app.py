@@ -30,6 +30,7 @@ app = App(
     help="Which LLM request starts next? Compare policies on a request log, exactly, with a proven lower bound.",
     help_format="plaintext",
     version=_version,
+    suppress_keyboard_interrupt=False,  # main() answers it
 )
 trace = App(name="trace", help="List, describe, generate, convert and fetch request traces.")
 app.command(trace)
@@ -70,9 +71,7 @@ def _integer(type_: Any, tokens: Any) -> int:
     try:
         return int(tokens[0].value)  # cyclopts itself would round 1.5
     except ValueError:
-        raise ParameterError(
-            f"{tokens[0].keyword} must be an integer. Got '{tokens[0].value}' instead."
-        ) from None
+        raise ParameterError(f"{tokens[0].keyword} must be an integer. Got '{tokens[0].value}' instead.") from None
 
 
 def _path(type_: Any, tokens: Any) -> Path:
@@ -99,9 +98,7 @@ Json = Annotated[
         group=OUTPUT,
     ),
 ]
-Force = Annotated[
-    bool, Parameter(help="Replace what is there already.", negative=(), show_default=False, group=OUTPUT)
-]
+Force = Annotated[bool, Parameter(help="Replace what is there already.", negative=(), show_default=False, group=OUTPUT)]
 Engine = Annotated[
     Literal["auto", "rounds", "leap"], Parameter(help="The engine: the specification or the fast kernel.")
 ]
@@ -127,17 +124,13 @@ class Workload:
     request_rate: Annotated[float | None, option("Scale arrivals to this many requests per second.")] = None
     burst: Annotated[bool, flag("Let all requests arrive at time 0.")] = False
     arrivals: Annotated[str | None, option("recorded, poisson, gamma:cv=2 or onoff:on=..,off=...")] = None
-    num_prompts: Annotated[
-        int | None, option("Draw this many requests, with the seed.", converter=_integer)
-    ] = None
+    num_prompts: Annotated[int | None, option("Draw this many requests, with the seed.", converter=_integer)] = None
     seed: Annotated[int, option("Seed of everything that is drawn.", converter=_integer)] = 0
     clock: Annotated[
         str | None,
         option("unit:seconds=0.03 (of a round; the default) or linear:base=8e-3,...; see the docs."),
     ] = None
-    predict: Annotated[str | None, option("What policies know of lengths: exact, noise:sigma=0.5, ...")] = (
-        None
-    )
+    predict: Annotated[str | None, option("What policies know of lengths: exact, noise:sigma=0.5, ...")] = None
     skip_oversized: Annotated[bool, flag("Count requests that can never fit as rejected.")] = False
     skip_bad_rows: Annotated[bool, flag("Leave out rows that cannot be used, and count them.")] = False
 

@@ -24,13 +24,9 @@ def compare(
     ] = DEFAULT_POLICIES,
     options: Workload | None = None,
     engine: Engine = "auto",
-    spec: Annotated[
-        File | None, Parameter(help="Run the spec.json of an earlier --out, instead of options.")
-    ] = None,
+    spec: Annotated[File | None, Parameter(help="Run the spec.json of an earlier --out, instead of options.")] = None,
     json: Json = False,
-    out: Annotated[
-        File | None, Parameter(help="Folder for spec, summary, requests and charts.", group=OUTPUT)
-    ] = None,
+    out: Annotated[File | None, Parameter(help="Folder for spec, summary, requests and charts.", group=OUTPUT)] = None,
     force: Force = False,
 ) -> None:
     """Compare policies on one workload, and each with the best that any schedule could do."""

@@ -14,9 +14,7 @@ def optimum(
     /,
     *,
     options: Workload | None = None,
-    time_limit: Annotated[
-        float, Parameter(help="Seconds after which the best schedule so far is shown.")
-    ] = 60,
+    time_limit: Annotated[float, Parameter(help="Seconds after which the best schedule so far is shown.")] = 60,
     solver: Annotated[Literal["highs", "cp-sat"], Parameter(help="The solver.")] = "highs",
     json: Json = False,
 ) -> None:

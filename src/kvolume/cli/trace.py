@@ -23,16 +23,22 @@ def info_(source: Source, /, *, options: Workload | None = None, json: Json = Fa
     """Describe a workload: sizes, lengths, arrivals, load."""
     from kvolume.cli import console
     from kvolume.report import traces
-    from kvolume.study.workloads import load_source
+    from kvolume.study.workloads import described
 
     spec = spec_of(source, options)
-    workload, _ = load_source(spec)
+    workload = described(spec)
     console.note(*workload.notes)
     print(traces.info_json(workload, spec) if json else traces.info_text(workload, spec), end="")
 
 
-def generate_(name: Annotated[str, Parameter(help="A built-in workload.")], /, *, out: Target,
-              options: Workload | None = None, force: Force = False) -> None:  # fmt: skip
+def generate_(
+    name: Annotated[str, Parameter(help="A built-in workload.")],
+    /,
+    *,
+    out: Target,
+    options: Workload | None = None,
+    force: Force = False,
+) -> None:
     """Write a built-in workload to a file, at its recorded rate unless a load, rate or burst is given."""
     from kvolume.cli import console
     from kvolume.study.workloads import generate
@@ -43,9 +49,16 @@ def generate_(name: Annotated[str, Parameter(help="A built-in workload.")], /, *
     console.paths([Path(write(workload, out, force=force))])
 
 
-def convert_(source: Source, out: Annotated[File, Parameter(help="File to write: .csv, .jsonl or .parquet.")], /, *,
-             skip_bad_rows: Annotated[bool, Parameter(help="Leave out rows that cannot be used.", negative=(), show_default=False)] = False,
-             force: Force = False) -> None:  # fmt: skip
+def convert_(
+    source: Source,
+    out: Annotated[File, Parameter(help="File to write: .csv, .jsonl or .parquet.")],
+    /,
+    *,
+    skip_bad_rows: Annotated[
+        bool, Parameter(help="Leave out rows that cannot be used.", negative=(), show_default=False)
+    ] = False,
+    force: Force = False,
+) -> None:
     """Read a request log in any known format and write it in kvolume's own columns."""
     from kvolume.cli import console
     from kvolume.workload.read import read
@@ -56,11 +69,15 @@ def convert_(source: Source, out: Annotated[File, Parameter(help="File to write:
     console.paths([Path(write(workload, out, force=force))])
 
 
-def fetch_(name: Annotated[str, Parameter(help="A public trace (`kvolume trace list`).")], /, *,
-           out: Annotated[File, Parameter(help="File, or folder to put it in.")] = Path(),
-           url: Annotated[str | None, Parameter(help="Another address to get it from.")] = None,
-           sha256: Annotated[str | None, Parameter(help="The checksum that the file must have.")] = None,
-           force: Force = False) -> None:  # fmt: skip
+def fetch_(
+    name: Annotated[str, Parameter(help="A public trace (`kvolume trace list`).")],
+    /,
+    *,
+    out: Annotated[File, Parameter(help="File, or folder to put it in.")] = Path(),
+    url: Annotated[str | None, Parameter(help="Another address to get it from.")] = None,
+    sha256: Annotated[str | None, Parameter(help="The checksum that the file must have.")] = None,
+    force: Force = False,
+) -> None:
     """Download a public trace from its own home and check it."""
     import warnings
 

@@ -24,10 +24,8 @@ def certificate_text(result: Certified) -> str:
     ]
     if result.log is not None:
         log = result.log
-        out += [
-            f"The log's mean latency is {digits(log.mean_latency)} s: {log.ratio:.3g} times its bound, {digits(log.bound)} s.",
-            log.assumption,
-        ]
+        mean, least = digits(log.mean_latency), digits(log.bound)
+        out += [f"The log's mean latency is {mean} s: {log.ratio:.3g} times its bound, {least} s.", log.assumption]
         if log.warning:
             out.append(log.warning)
     return "\n".join(out) + "\n"
@@ -52,9 +50,7 @@ def optimum_text(result: Solved) -> str:
         out.append(f"no schedule has a mean below {least} (gap {gap}). Raise --time-limit to narrow it.")
     if found.start is not None:
         starts = ", ".join(map(str, found.start[:40].tolist()))
-        out.append(
-            f"Starts, in the order of the requests: {starts}{', ...' if found.start.size > 40 else ''}"
-        )
+        out.append(f"Starts, in the order of the requests: {starts}{', ...' if found.start.size > 40 else ''}")
     return "\n".join(out) + "\n"
 
 

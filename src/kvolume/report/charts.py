@@ -95,9 +95,7 @@ def latency_cdf(comparison: Comparison) -> Figure:
 def kv_use_chart(comparison: Comparison) -> Figure:
     """KV tokens in use over time, a panel for each policy, with the budget."""
     drawable = _drawable(comparison)
-    figure, panels = _figure(
-        comparison, "KV cache in use", max(1, len(drawable)), 1.1 + 0.95 * max(1, len(drawable))
-    )
+    figure, panels = _figure(comparison, "KV cache in use", max(1, len(drawable)), 1.1 + 0.95 * max(1, len(drawable)))
     budget = comparison.spec.kv_tokens
     scale, unit = _time_scale(comparison)
     for axes, (i, result) in zip(panels, drawable, strict=False):
@@ -120,13 +118,9 @@ def kv_use_chart(comparison: Comparison) -> Figure:
             weight="bold",
             va="center",
         )
-        axes.text(
-            1.02, 0.24, f"{100 * used:.0f}% used", transform=axes.transAxes, color=MUTED, va="center", size=8
-        )
+        axes.text(1.02, 0.24, f"{100 * used:.0f}% used", transform=axes.transAxes, color=MUTED, va="center", size=8)
     if drawable:
-        panels[0].text(
-            0.0, 1.03, f"budget {budget:,} tokens", transform=panels[0].transAxes, color=BUDGET, size=8
-        )
+        panels[0].text(0.0, 1.03, f"budget {budget:,} tokens", transform=panels[0].transAxes, color=BUDGET, size=8)
     panels[-1].set_xlabel(f"time, {unit}")
     return figure
 
@@ -187,7 +181,8 @@ def _figure(comparison: Comparison, title: str, panels: int, height: float) -> t
 
 def _caption(comparison: Comparison) -> str:
     load = "one burst" if np.isinf(comparison.load) else f"load {comparison.load:.3g}"
-    return f"{comparison.workload.name}, {len(comparison.workload):,} requests, {load}, {comparison.spec.kv_tokens:,} KV tokens"
+    workload, kv_tokens = comparison.workload, comparison.spec.kv_tokens
+    return f"{workload.name}, {len(workload):,} requests, {load}, {kv_tokens:,} KV tokens"
 
 
 def _drawable(comparison: Comparison) -> list[tuple[int, Result]]:
@@ -230,9 +225,7 @@ def _key(figure: Figure, comparison: Comparison, entries: list[tuple[int, str]],
         y -= 0.42 / height + more
     absent = [comparison.labels[i] for i in range(len(comparison.results)) if i not in dict(entries)]
     if absent:
-        figure.text(
-            KEY_LEFT, y, "does not finish:\n" + "\n".join(map(_fold, absent)), color=MUTED, va="top", size=8
-        )
+        figure.text(KEY_LEFT, y, "does not finish:\n" + "\n".join(map(_fold, absent)), color=MUTED, va="top", size=8)
 
 
 def _title(axes: Axes, text: str) -> None:

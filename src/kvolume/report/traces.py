@@ -28,17 +28,11 @@ def list_text() -> str:
         times = known.get("arrivals")
         rate = f"{times['rate']:.3g}" if times else "–"
         process = times["process"] if times else "none: --load and --request-rate give Poisson ones"
-        out.append(
-            f"{name.ljust(wide)}  {known['prompt']['mean']:6,.0f}  {known['output']['mean']:6,.0f}  {rate:>10}  {process}"
-        )
+        prompt, output = known["prompt"]["mean"], known["output"]["mean"]
+        out.append(f"{name.ljust(wide)}  {prompt:6,.0f}  {output:6,.0f}  {rate:>10}  {process}")
     out += ["(mean tokens)", "", f"{'public trace'.ljust(wide)}  licence     attribution"]
-    out += [
-        f"{name.ljust(wide)}  {trace.licence.ljust(10)}  {trace.attribution}"
-        for name, trace in TRACES.items()
-    ]
-    return (
-        "\n".join([*out, "", "`kvolume trace fetch NAME` downloads a public trace from its own home."]) + "\n"
-    )
+    out += [f"{name.ljust(wide)}  {trace.licence.ljust(10)}  {trace.attribution}" for name, trace in TRACES.items()]
+    return "\n".join([*out, "", "`kvolume trace fetch NAME` downloads a public trace from its own home."]) + "\n"
 
 
 def list_json() -> str:
@@ -47,9 +41,7 @@ def list_json() -> str:
         name: {"url": t.url, "sha256": t.sha256, "licence": t.licence, "attribution": t.attribution}
         for name, t in TRACES.items()
     }
-    return (
-        json.dumps({"built_in": {name: facts(name) for name in names()}, "public": public}, indent=2) + "\n"
-    )
+    return json.dumps({"built_in": {name: facts(name) for name in names()}, "public": public}, indent=2) + "\n"
 
 
 def describe(workload: Workload, spec: CompareSpec) -> dict[str, Any]:
@@ -99,16 +91,13 @@ def info_text(workload: Workload, spec: CompareSpec) -> str:
     times = facts["arrivals"]
     out.append("")
     if times is None:
-        return (
-            "\n".join([*out, "No arrival times: --load or --request-rate gives Poisson ones, --burst none."])
-            + "\n"
-        )
+        return "\n".join([*out, "No arrival times: --load or --request-rate gives Poisson ones, --burst none."]) + "\n"
     unit = "seconds" if times["unit"] == "s" else "rounds"
     if times["rate"] is None:
         return "\n".join([*out, "All requests arrive at once."]) + "\n"
     out.append(
-        f"Arrivals over {digits(times['span'])} {unit}: {times['rate']:.3g} per {unit[:-1]}, coefficient of variation of the "
-        f"gaps {times['gap_cv']:.3g}."
+        f"Arrivals over {digits(times['span'])} {unit}: {times['rate']:.3g} per {unit[:-1]}, coefficient of variation "
+        f"of the gaps {times['gap_cv']:.3g}."
     )
     if facts["load"] is not None:
         out.append(f"Load on {spec.kv_tokens:,} KV tokens, clock {spec.clock}: {facts['load']:.3g}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,10 +14,8 @@ __all__ = ["CompareSpec", "Comparison", "compare", "run"]
 
 def __getattr__(name: str) -> Any:
     # Lazy, so that `kvolume --help` can read the defaults without NumPy.
-    if name == "CompareSpec":
-        from kvolume.study import spec as module
-    elif name in __all__:
-        from kvolume.study import compare as module  # type: ignore[no-redef]
-    else:
+    if name not in __all__:
         raise AttributeError(f"module 'kvolume.study' has no attribute '{name}'")
-    return getattr(module, name)
+    value = getattr(import_module(f"kvolume.study.{'spec' if name == 'CompareSpec' else 'compare'}"), name)
+    globals()[name] = value
+    return value

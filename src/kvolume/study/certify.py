@@ -31,7 +31,9 @@ class Certified:
         body: dict[str, Any] = head(self.spec, self.workload) | {
             "unit": self.bound.unit,
             "bound": {
-                "mean_latency": self.bound.mean_latency, "total_latency": self.bound.total_latency, "kind": self.bound.kind,
+                "mean_latency": self.bound.mean_latency,
+                "total_latency": self.bound.total_latency,
+                "kind": self.bound.kind,
             },
         }  # fmt: skip
         if self.log is not None:
@@ -78,8 +80,7 @@ def certify(spec: CompareSpec, *, clock_given: bool = True, bound_only: bool = F
     from kvolume.bound import certify_log, lower_bound
 
     reshaped = any(
-        x not in (None, False)
-        for x in (spec.load, spec.request_rate, spec.burst, spec.arrivals, spec.num_prompts)
+        x not in (None, False) for x in (spec.load, spec.request_rate, spec.burst, spec.arrivals, spec.num_prompts)
     )
     log = None
     if not reshaped and not bound_only:
@@ -87,8 +88,9 @@ def certify(spec: CompareSpec, *, clock_given: bool = True, bound_only: bool = F
         if recorded.finish_s is not None:
             if not clock_given:
                 raise ParameterError(
-                    f"'{recorded.name}' has finish times, and judging them needs --clock, nowhere slower than the engine "
-                    "that made the log, such as --clock linear:base=8e-3,kv_token=3e-8. With --bound-only they are ignored."
+                    f"'{recorded.name}' has finish times, and judging them needs --clock, nowhere slower than the "
+                    "engine that made the log, such as --clock linear:base=8e-3,kv_token=3e-8. With --bound-only they "
+                    "are ignored."
                 )
             log = certify_log(fitting(recorded, spec), spec.kv_tokens, parse_clock(spec.clock))
     workload = fitting(prepare(spec), spec)
@@ -100,9 +102,7 @@ def optimum(spec: CompareSpec, *, time_limit_s: float = 60, solver: str = "highs
     from kvolume.bound import optimum as solve
 
     if not 0 < time_limit_s < math.inf:
-        raise ParameterError(
-            f"The time limit must be a number of seconds above 0. Got {time_limit_s!r} instead."
-        )
+        raise ParameterError(f"The time limit must be a number of seconds above 0. Got {time_limit_s!r} instead.")
     clock = parse_clock(spec.clock)
     if not clock.unit:
         raise ParameterError(
@@ -118,13 +118,11 @@ def fitting(workload: Workload, spec: CompareSpec) -> Workload:
     kept = served(workload, spec.kv_tokens)
     lost = len(workload) - (0 if kept is None else len(kept))
     if kept is None:
-        raise InputError(
-            f"No request of '{workload.name}' fits into {spec.kv_tokens} KV tokens: raise --kv-tokens."
-        )
+        raise InputError(f"No request of '{workload.name}' fits into {spec.kv_tokens} KV tokens: raise --kv-tokens.")
     if lost and not spec.skip_oversized:
         raise InputError(
-            f"{lost} of {len(workload)} requests of '{workload.name}' can never fit into {spec.kv_tokens} KV tokens: raise "
-            "--kv-tokens, or use --skip-oversized to leave them out."
+            f"{lost} of {len(workload)} requests of '{workload.name}' can never fit into {spec.kv_tokens} KV tokens: "
+            "raise --kv-tokens, or use --skip-oversized to leave them out."
         )
     return kept.noted(f"{lost} requests are larger than the budget and left out.") if lost else kept
 

@@ -146,9 +146,7 @@ def compare(
     return run(spec, shape(source, spec), progress=progress)
 
 
-def run(
-    spec: CompareSpec, workload: Workload | None = None, *, progress: Progress | None = None
-) -> Comparison:
+def run(spec: CompareSpec, workload: Workload | None = None, *, progress: Progress | None = None) -> Comparison:
     """Run a spec; `workload` stands for the one that the spec describes, where it is at hand already."""
     from kvolume.bound import lower_bound
     from kvolume.engine import simulate

@@ -78,9 +78,7 @@ def replacing(path: Path) -> Iterator[Path]:
         new.rename(path)
 
 
-def write_folder(
-    comparison: Comparison, folder: Path, *, force: bool = False, draw: Draw | None = None
-) -> Written:
+def write_folder(comparison: Comparison, folder: Path, *, force: bool = False, draw: Draw | None = None) -> Written:
     """Write a comparison: spec.json, summary.json, timing.json, requests.parquet (or .csv) and what `draw` draws.
 
     All but timing.json are the same bytes for the same spec. Raises ParameterError (see `check_folder`).

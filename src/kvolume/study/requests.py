@@ -66,9 +66,7 @@ def write(named: Sequence[tuple[str, Result]], path: Path) -> None:
             return
         for name, result in named:
             keys = ["policy", *columns(result)]
-            file.writelines(
-                json.dumps(dict(zip(keys, (name, *row), strict=True))) + "\n" for row in _rows(result)
-            )
+            file.writelines(json.dumps(dict(zip(keys, (name, *row), strict=True))) + "\n" for row in _rows(result))
 
 
 def has_parquet() -> bool:
@@ -87,11 +85,7 @@ def _write_parquet(named: Sequence[tuple[str, Result]], path: Path) -> None:
     writer = None
     for name, result in named:
         cols = columns(result)
-        arrays = [
-            pa.DictionaryArray.from_arrays(
-                pa.array(np.zeros(len(result.workload), np.int8)), pa.array([name])
-            )
-        ]
+        arrays = [pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(result.workload), np.int8)), pa.array([name]))]
         arrays += [pa.array(np.ma.getdata(v), mask=np.ma.getmaskarray(v)) for v in cols.values()]
         table = pa.table(arrays, names=["policy", *cols])
         writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")

@@ -49,17 +49,12 @@ class CompareSpec:
         _positive(self.request_rate, "request rate", "requests per second; --burst is the infinite rate")
         _whole(self.num_prompts, "number of prompts", least=1)
         _whole(self.seed, "seed", least=0)
-        given = [name for name, on in (
-            ("--load", self.load is not None), ("--request-rate", self.request_rate is not None), ("--burst", self.burst),
-        ) if on]  # fmt: skip
+        chosen = {"--load": self.load, "--request-rate": self.request_rate, "--burst": self.burst or None}
+        given = [name for name, value in chosen.items() if value is not None]
         if len(given) > 1:
-            raise ParameterError(
-                f"{' and '.join(given)} exclude each other: each of them sets when requests arrive."
-            )
+            raise ParameterError(f"{' and '.join(given)} exclude each other: each of them sets when requests arrive.")
         if self.burst and self.arrivals is not None:
-            raise ParameterError(
-                f"--burst and --arrivals {self.arrivals} exclude each other: a burst arrives at once."
-            )
+            raise ParameterError(f"--burst and --arrivals {self.arrivals} exclude each other: a burst arrives at once.")
         if self.engine not in ENGINES:
             raise unknown_name("engine", self.engine, ENGINES)
         parse_clock(self.clock)
@@ -103,16 +98,12 @@ def only_spec(path: Path, given: CompareSpec) -> CompareSpec:
     """The spec in the file `path`. Raises ParameterError where `given`, made of options, says something too."""
     for field in fields(given):
         if getattr(given, field.name) != field.default:
-            name = {"source": "SOURCE", "policies": "--policy"}.get(
-                field.name, f"--{field.name.replace('_', '-')}"
-            )
+            name = {"source": "SOURCE", "policies": "--policy"}.get(field.name, f"--{field.name.replace('_', '-')}")
             raise ParameterError(f"--spec and {name} exclude each other: edit '{path}', or leave --spec out.")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"--spec '{path}' cannot be read: {getattr(error, 'strerror', '') or 'not text'}."
-        ) from None
+        raise InputError(f"--spec '{path}' cannot be read: {getattr(error, 'strerror', '') or 'not text'}.") from None
     return CompareSpec.from_json(text, str(path))
 
 
@@ -130,9 +121,7 @@ def kv_tokens(value: str | int) -> int:
         text = value.strip()
         if not re.fullmatch(r"[+-]?\d[\d_]*", text):
             hint = _without_unit(text)
-            raise ParameterError(
-                f"{allowed} Got '{value}' instead.{f' Did you mean {hint}?' if hint else ''}"
-            )
+            raise ParameterError(f"{allowed} Got '{value}' instead.{f' Did you mean {hint}?' if hint else ''}")
         value = int(text)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_KV_TOKENS:
         raise ParameterError(f"{allowed} Got {value!r} instead.")
@@ -141,9 +130,7 @@ def kv_tokens(value: str | int) -> int:
 
 def _without_unit(text: str) -> int | None:
     """The token count that `128k` (a context of 131072), `131072MB`, `131,072` or `1e5` may have meant."""
-    match = re.fullmatch(
-        r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([a-z]*)", text.lower().replace(",", "").replace("_", "")
-    )
+    match = re.fullmatch(r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([a-z]*)", text.lower().replace(",", "").replace("_", ""))
     if not match:
         return None
     factor = {"k": 1024, "m": 10**6}.get(match[2], 1)

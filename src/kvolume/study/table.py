@@ -67,9 +67,7 @@ def layout(rows: Sequence[dict[str, Any]], unit: str, width: int) -> list[Line]:
         cells = [_cells(col, rows, compact) for col in cols]
         for limit in (28, 20, 14):
             label = _Labels(names, limit)
-            if (
-                label.width + sum(2 + _column_width(group) for group in _groups(cols, cells)) < width
-            ):  # < for a last *
+            if label.width + sum(2 + _column_width(group) for group in _groups(cols, cells)) < width:  # < for a last *
                 return [*_block(label, cols, cells, rows), *_legend(cols, cells, rows)]
     label = _Labels(names, max(14, width // 4))
     out: list[Line] = []
@@ -129,11 +127,7 @@ def _share(value: float) -> str:
 
 def _best(col: Column, rows: Sequence[dict[str, Any]], cells: Sequence[str]) -> set[int]:
     """The rows that show the best value of a column; none where all show the same, which tells nothing."""
-    values = {
-        i: row[col.key]
-        for i, row in enumerate(rows)
-        if row[col.key] is not None and row["status"] == "finished"
-    }
+    values = {i: row[col.key] for i, row in enumerate(rows) if row[col.key] is not None and row["status"] == "finished"}
     if len(values) < 2:
         return set()
     best = (min if col.best == "min" else max)(values, key=values.__getitem__)
@@ -219,9 +213,7 @@ def _block(
         if len(group) > 1 and wide > len(heading) + 1:
             heading = f"{heading} ".ljust(wide, "─")
         top += "  " + heading.rjust(wide)
-        titles += "".join(
-            "  " + col.title.rjust(w) for (col, _), w in zip(group, _widths(group), strict=True)
-        )
+        titles += "".join("  " + col.title.rjust(w) for (col, _), w in zip(group, _widths(group), strict=True))
     out = [Line(top.rstrip(), dim=True), Line(titles, dim=True)]
     best = {col.key: _best(col, rows, cell) for col, cell in zip(cols, cells, strict=True)}
     for i, row in enumerate(rows):

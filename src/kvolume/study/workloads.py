@@ -36,9 +36,7 @@ def load_source(spec: CompareSpec) -> tuple[Workload, bool]:
     path = Path(spec.source)
     if spec.source != "-" and not path.exists():
         if path.suffix or path.name != spec.source:
-            raise InputError(
-                f"There is no file '{spec.source}'. Give a file that exists, '-' or a built-in workload."
-            )
+            raise InputError(f"There is no file '{spec.source}'. Give a file that exists, '-' or a built-in workload.")
         raise _neither(spec.source, known)
     workload = Workload.read(spec.source, skip_bad_rows=spec.skip_bad_rows)
     if spec.num_prompts is not None:
@@ -50,12 +48,7 @@ def shape(workload: Workload, spec: CompareSpec, *, default_load: float | None =
     """`workload` with the arrivals, the load and the predictions of `spec`."""
     clock = parse_clock(spec.clock)
     load = spec.load
-    if (
-        default_load is not None
-        and spec.request_rate is None
-        and not spec.burst
-        and spec.arrivals != "recorded"
-    ):
+    if default_load is not None and spec.request_rate is None and not spec.burst and spec.arrivals != "recorded":
         load = spec.load if spec.load is not None else default_load
     if spec.arrivals == "recorded" and not workload.has_arrivals:
         raise InputError(
@@ -121,14 +114,17 @@ def _neither(source: str, known: tuple[str, ...]) -> Exception:
     return type(error)(f"{error} There is no file of that name either.")
 
 
+def described(spec: CompareSpec) -> Workload:
+    """The workload of a spec, as recorded (or without arrival times) where the spec says nothing of arrivals."""
+    workload, _ = load_source(spec)
+    says = (spec.load is not None, spec.request_rate is not None, spec.burst, spec.arrivals is not None)
+    return shape(workload, spec) if any(says) else workload
+
+
 def generate(spec: CompareSpec) -> Workload:
     """A built-in workload as a spec describes it, at its recorded rate unless the spec says otherwise."""
     from kvolume.workload.synthetic import names
 
     if spec.source not in names():
         raise unknown_name("workload", spec.source, names())
-    workload, _ = load_source(spec)
-    shaped = any(
-        (spec.load is not None, spec.request_rate is not None, spec.burst, spec.arrivals is not None)
-    )
-    return shape(workload, spec) if shaped else workload
+    return described(spec)
