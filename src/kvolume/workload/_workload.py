@@ -27,13 +27,14 @@ class Workload:
     """Requests as columns, in the order given; results keep that order.
 
     Give `arrival` (integers: rounds of the unit-step model) or `arrival_s` (seconds; a clock turns them into
-    rounds), never both; give neither where only lengths are known, then set arrivals with `burst`, `poisson` or
-    `with_arrivals`. `prompt_tokens` may be 0, `output_tokens` must be at least 1.
+    rounds), never both; give neither where only lengths are known, then set arrivals with `burst`, `poisson`
+    or `with_arrivals`. `prompt_tokens` may be 0, `output_tokens` must be at least 1.
 
-    Optional columns: `predicted` (what a policy is told of each output length), `lower` and `upper` bounds on it,
-    `client` (any labels), `finish_s` (a log's own completion times).
+    Optional columns: `predicted` (what a policy is told of each output length), `lower` and `upper` bounds on
+    it, `client` (any labels), `finish_s` (a log's own completion times, never before arrival_s; copies with
+    other arrivals drop it).
 
-    Raises InputError with the row and value of the first entry that cannot be used.
+    Raises InputError with the index (from 0) and value of the first entry that cannot be used.
     """
 
     prompt_tokens: Ints
@@ -78,6 +79,7 @@ class Workload:
         put(self, "upper", None if upper is None else as_tokens(upper, "upper", least=1))
         put(self, "client", None if client is None else np.asarray(client))
         put(self, "finish_s", None if finish_s is None else as_seconds(finish_s, "finish_s"))
+        _check_finish(self.arrival_s, self.finish_s)
         put(self, "name", name)
         put(self, "notes", notes)
         for column in _COLUMNS:
@@ -85,7 +87,8 @@ class Workload:
             if values is not None:
                 if values.shape != (n,):
                     raise InputError(
-                        f"Column '{column}' has shape {values.shape}, but prompt_tokens has {n} rows: give one value each."
+                        f"Column '{column}' has shape {values.shape}, but prompt_tokens has {n} rows: "
+                        "give one value each."
                     )
                 if values.flags.writeable:
                     values = values.copy() if values.base is not None else values
@@ -136,7 +139,8 @@ class Workload:
             )
         if not clock.unit and self.arrival.any():
             raise InputError(
-                f"'{self.name}' has arrivals in rounds, which the clock '{clock.name}' cannot place: give arrival_s."
+                f"'{self.name}' has arrivals in rounds, which the clock '{clock.name}' cannot place: give "
+                "arrival_s."
             )
         return self.arrival
 
@@ -154,7 +158,7 @@ class Workload:
     # ---------------------------------------------------------------- changed copies
     def burst(self) -> Workload:
         """The same requests, all arriving at time 0."""
-        return self._with(arrival=np.zeros(len(self), np.int64), arrival_s=None)
+        return self._with(arrival=np.zeros(len(self), np.int64), arrival_s=None, finish_s=None)
 
     def at_load(self, load: float, kv_tokens: int, *, clock: Clock = UNIT, seed: int = 0) -> Workload:
         """The same requests with arrival times scaled so that `load(kv_tokens, clock)` is `load`.
@@ -170,16 +174,21 @@ class Workload:
     def at_rate(self, requests_per_s: float, *, seed: int = 0) -> Workload:
         """The same requests with arrival times scaled to this mean rate; Poisson where there are none."""
         if not 0 < requests_per_s < float("inf"):
-            raise ParameterError(f"The request rate must be a positive number per second. Got {requests_per_s!r} instead.")
+            raise ParameterError(
+                f"The request rate must be a positive number per second. Got {requests_per_s!r} instead."
+            )
         base = self if self.arrival_s is not None else self.poisson(seed=seed)
         assert base.arrival_s is not None
         span = float(base.arrival_s.max() - base.arrival_s.min())
         if span == 0:
             if len(self) == 1:
                 return base
-            raise InputError(f"All requests of '{self.name}' arrive at once: no rate can be set. Use --arrivals poisson.")
+            raise InputError(
+                f"All requests of '{self.name}' arrive at once: no rate can be set. Use --arrivals poisson."
+            )
         gap = (len(self) - 1) / requests_per_s
-        return base._with(arrival=None, arrival_s=(base.arrival_s - base.arrival_s.min()) * (gap / span))
+        arrival_s = (base.arrival_s - base.arrival_s.min()) * (gap / span)
+        return base._with(arrival=None, arrival_s=arrival_s, finish_s=None)
 
     def poisson(self, *, seed: int = 0) -> Workload:
         """The same requests with Poisson arrivals, one a second on average (scale with at_load or at_rate)."""
@@ -192,7 +201,15 @@ class Workload:
         times = np.cumsum(gaps_s) - gaps_s[0]
         arrival_s = np.empty_like(times)
         arrival_s[self.arrival_order()] = times
-        return self._with(arrival=None, arrival_s=arrival_s)
+        return self._with(arrival=None, arrival_s=arrival_s, finish_s=None)
+
+    def with_arrivals(self, times: npt.ArrayLike) -> Workload:
+        """The same requests arriving at `times`, in the order given: integers are rounds, floats are seconds."""
+        given = np.asarray(times)
+        rounds = given.dtype.kind in "iu"
+        return self._with(
+            arrival=given if rounds else None, arrival_s=None if rounds else given, finish_s=None
+        )
 
     def with_predictions(self, predictor: Predictor, seed: int = 0) -> Workload:
         """The same requests with `predicted` set by a predictor (see `kvolume.predict`)."""
@@ -228,20 +245,37 @@ class Workload:
         assert times is not None
         span = float(times.max() - times.min())
         if span == 0 and len(self) > 1:
-            raise InputError(f"All requests of '{self.name}' arrive at once: no load can be set. Use --arrivals poisson.")
+            raise InputError(
+                f"All requests of '{self.name}' arrive at once: no load can be set. Use --arrivals poisson."
+            )
         factor = span_ticks / span if span else 0.0
         if self.arrival_s is not None:
-            return self._with(arrival_s=(self.arrival_s - self.arrival_s.min()) * (factor * clock.tick_s))
-        return self._with(arrival=np.rint((times - times.min()) * factor).astype(np.int64))
+            arrival_s = (self.arrival_s - self.arrival_s.min()) * (factor * clock.tick_s)
+            return self._with(arrival_s=arrival_s, finish_s=None)
+        return self._with(arrival=np.rint((times - times.min()) * factor).astype(np.int64), finish_s=None)
 
     def _with(self, **changes: Any) -> Workload:
         fields: dict[str, Any] = {c: getattr(self, c) for c in (*_COLUMNS, "name", "notes")} | changes
-        return Workload(fields.pop("arrival"), fields.pop("prompt_tokens"), fields.pop("output_tokens"), **fields)
+        return Workload(
+            fields.pop("arrival"), fields.pop("prompt_tokens"), fields.pop("output_tokens"), **fields
+        )
 
 
 _COLUMNS = (
     "prompt_tokens", "output_tokens", "arrival", "arrival_s", "predicted", "lower", "upper", "client", "finish_s",
 )  # fmt: skip
+
+
+def _check_finish(arrival_s: Floats | None, finish_s: Floats | None) -> None:
+    if arrival_s is None or finish_s is None or arrival_s.shape != finish_s.shape:
+        return  # shapes are checked for all columns at once
+    early = finish_s < arrival_s
+    if early.any():
+        row = int(np.argmax(early))
+        raise InputError(
+            f"Index {row}: finish_s is {finish_s[row]:g}, but must not be before arrival_s "
+            f"{arrival_s[row]:g}."
+        )
 
 
 def _predicted(values: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -251,7 +285,5 @@ def _predicted(values: npt.ArrayLike) -> npt.NDArray[Any]:
     floats = as_seconds(x, "predicted")
     if floats.size and floats.min() < 1:
         row = int(np.argmax(floats < 1))
-        raise InputError(f"Row {row}: predicted is {floats[row]:g}, but an output has at least 1 token.")
+        raise InputError(f"Index {row}: predicted is {floats[row]:g}, but an output has at least 1 token.")
     return floats
-
-

@@ -1,4 +1,4 @@
-"""Checked conversions of raw columns: what is wrong, in which row, with which value."""
+"""Checked conversions of raw columns: what is wrong, at which index (from 0), with which value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST = 1_000_000_000  # tokens, rounds and budgets: keeps every exact product in
 
 
 def as_tokens(values: npt.ArrayLike, column: str, *, least: int) -> npt.NDArray[np.int64]:
-    """Whole numbers in [least, 10^9] as int64; InputError names the first row that is not."""
+    """Whole numbers in [least, 10^9] as int64; InputError names the first index that is not."""
     x = _flat(values, column)
     if x.dtype.kind not in "iu":
         f = _floats(x, column)
@@ -25,7 +25,7 @@ def as_tokens(values: npt.ArrayLike, column: str, *, least: int) -> npt.NDArray[
 
 
 def as_arrival_rounds(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Non-negative whole rounds as int64; InputError names the first row that is not."""
+    """Non-negative whole rounds as int64; InputError names the first index that is not."""
     x = _flat(values, "arrival")
     if x.dtype.kind not in "iu":
         f = _floats(x, "arrival")
@@ -37,7 +37,7 @@ def as_arrival_rounds(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 
 def as_seconds(values: npt.ArrayLike, column: str) -> npt.NDArray[np.float64]:
-    """Finite, non-negative float64; InputError names the first row that is not."""
+    """Finite, non-negative float64; InputError names the first index that is not."""
     x = _flat(values, column)
     f = _floats(x, column)
     _reject(f < 0, x, column, "must not be negative")
@@ -69,11 +69,11 @@ def _parsed(x: npt.NDArray[Any], column: str) -> npt.NDArray[np.float64]:
         try:
             out[row] = float(value)
         except (TypeError, ValueError):
-            raise InputError(f"Row {row}: {column} is {value!r}, but must be a number.") from None
+            raise InputError(f"Index {row}: {column} is {value!r}, but must be a number.") from None
     return out
 
 
 def _reject(bad: npt.NDArray[np.bool_], x: npt.NDArray[Any], column: str, rule: str) -> None:
     if bad.any():
         row = int(np.argmax(bad))
-        raise InputError(f"Row {row}: {column} is {x[row]}, but {rule}.")
+        raise InputError(f"Index {row}: {column} is {x[row]}, but {rule}.")
