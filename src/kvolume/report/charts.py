@@ -56,6 +56,7 @@ HOUSE = {
     "path.simplify_threshold": 0.2,
 }
 WIDTH = 7.6  # inches
+ENTRY, LINE = 0.42, 0.155  # inches that an entry of the key takes, and each further line of its label
 KEY_LEFT = 0.775  # where the key in the right margin begins, as a share of the width
 
 
@@ -66,7 +67,7 @@ def draw(comparison: Comparison, folder: Path) -> list[Path]:
 
 def latency_cdf(comparison: Comparison) -> Figure:
     """Which share of the requests is done within which latency, a curve for each policy."""
-    figure, (axes,) = _figure(comparison, "Latency of the requests", 1, 3.7)
+    figure, (axes,) = _figure(comparison, "Latency of the requests", 1, max(3.7, _key_height(comparison)))
     entries = []
     for i, result in _drawable(comparison):
         latency = np.sort(result.latency).astype(float)
@@ -88,7 +89,7 @@ def latency_cdf(comparison: Comparison) -> Figure:
     axes.set_xlabel(f"end-to-end latency, {_unit_name(comparison.unit)} (logarithmic)")
     _title(axes, "share of requests done within")
     axes.grid(True, which="major")
-    _key(figure, comparison, entries, top=0.80)
+    _key(figure, comparison, entries)
     return figure
 
 
@@ -109,25 +110,19 @@ def kv_use_chart(comparison: Comparison) -> Figure:
         axes.set_yticks([0, budget / 2, budget], ["0", _short(budget / 2), _short(budget)])
         axes.grid(True, axis="x")
         used = comparison.rows[i]["kv_utilisation"]
-        axes.text(
-            1.02,
-            0.62,
-            _fold(comparison.labels[i]),
-            transform=axes.transAxes,
-            color=colour,
-            weight="bold",
-            va="center",
-        )
-        axes.text(1.02, 0.24, f"{100 * used:.0f}% used", transform=axes.transAxes, color=MUTED, va="center", size=8)
+        name = {"color": colour, "weight": "bold", "va": "bottom", "linespacing": 1.1}
+        axes.text(1.02, 0.36, _fold(comparison.labels[i]), transform=axes.transAxes, **name)
+        axes.text(1.02, 0.3, f"{100 * used:.0f}% used", transform=axes.transAxes, color=MUTED, va="top", size=8)
     if drawable:
         panels[0].text(0.0, 1.03, f"budget {budget:,} tokens", transform=panels[0].transAxes, color=BUDGET, size=8)
+    panels[-1].xaxis.set_major_formatter(_formatter())
     panels[-1].set_xlabel(f"time, {unit}")
     return figure
 
 
 def queue_chart(comparison: Comparison) -> Figure:
     """How many requests wait over time, a curve for each policy."""
-    figure, (axes,) = _figure(comparison, "Requests waiting", 1, 3.4)
+    figure, (axes,) = _figure(comparison, "Requests waiting", 1, max(3.4, _key_height(comparison)))
     scale, unit = _time_scale(comparison)
     entries = []
     for i, result in _drawable(comparison):
@@ -135,11 +130,12 @@ def queue_chart(comparison: Comparison) -> Figure:
         axes.stairs(series.values, series.edges / scale, baseline=None, **_line(comparison, i))
         entries.append((i, f"at most {_short(float(series.values.max()))}"))
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter(_formatter())
     axes.yaxis.set_major_formatter(_formatter())
     axes.grid(True)
     _title(axes, "requests in the queue")
     axes.set_xlabel(f"time, {unit}")
-    _key(figure, comparison, entries, top=0.80)
+    _key(figure, comparison, entries)
     return figure
 
 
@@ -201,31 +197,30 @@ def _best(comparison: Comparison) -> int:
     return min(range(len(means)), key=lambda i: np.inf if means[i] is None else means[i])
 
 
-def _key(figure: Figure, comparison: Comparison, entries: list[tuple[int, str]], top: float) -> None:
+def _key_height(comparison: Comparison) -> float:
+    """Inches that a figure must have for its key."""
+    return 1.1 + sum(ENTRY + LINE * _fold(label).count("\n") for label in comparison.labels)
+
+
+def _key(figure: Figure, comparison: Comparison, entries: list[tuple[int, str]]) -> None:
     """Name the curves in the right margin, in their colours, with their line style and a number."""
     from matplotlib.lines import Line2D
 
     height = figure.get_figheight()
-    y = top
+    y = height - 0.78  # inches from the bottom
     for i, number in entries:
-        label = _fold(comparison.labels[i])
-        more = 0.155 * label.count("\n") / height
-        style = _line(comparison, i)
-        figure.add_artist(Line2D([KEY_LEFT, KEY_LEFT + 0.035], [y, y], transform=figure.transFigure, **style))
-        figure.text(
-            KEY_LEFT + 0.045,
-            y + 0.06 / height,
-            label,
-            color=style["color"],
-            weight="bold",
-            va="top",
-            linespacing=1.1,
-        )
-        figure.text(KEY_LEFT + 0.045, y - 0.11 / height - more, number, color=MUTED, va="top", size=8)
-        y -= 0.42 / height + more
-    absent = [comparison.labels[i] for i in range(len(comparison.results)) if i not in dict(entries)]
+        label, style = _fold(comparison.labels[i]), _line(comparison, i)
+        ends = [KEY_LEFT, KEY_LEFT + 0.035]
+        figure.add_artist(Line2D(ends, [y / height] * 2, transform=figure.transFigure, **style))
+        more = LINE * label.count("\n")
+        bold = {"color": style["color"], "weight": "bold", "linespacing": 1.1}
+        figure.text(KEY_LEFT + 0.045, (y + 0.07) / height, label, va="top", **bold)
+        figure.text(KEY_LEFT + 0.045, (y - 0.1 - more) / height, number, color=MUTED, va="top", size=8)
+        y -= ENTRY + more
+    absent = [_fold(label) for i, label in enumerate(comparison.labels) if i not in dict(entries)]
     if absent:
-        figure.text(KEY_LEFT, y, "does not finish:\n" + "\n".join(map(_fold, absent)), color=MUTED, va="top", size=8)
+        text = "does not finish:\n" + "\n".join(absent)
+        figure.text(KEY_LEFT, (y + 0.07) / height, text, color=MUTED, va="top", size=8)
 
 
 def _title(axes: Axes, text: str) -> None:
