@@ -1,4 +1,4 @@
-"""Small valid logs in every format that the reader knows, and the place of the reference traces."""
+"""Small valid logs in every format that the reader knows."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-TRACES = Path(__file__).parents[2].parent / "shared" / "traces"
 
 BENCH = {
     "input_lens": [10, 20, 30],
@@ -54,10 +52,3 @@ def log(tmp_path: Path) -> Callable[[str | bytes], Path]:
         return file
 
     return put
-
-
-@pytest.fixture(scope="session")
-def traces() -> Path:
-    if not TRACES.is_dir():
-        pytest.skip("the reference traces (../shared/traces) are not here")
-    return TRACES

@@ -24,7 +24,8 @@ CASES = {
     "blank": (" \n\n", ["is empty"]),
     "header only": ("arrival_s,input_length,output_length\n", ["header line but no rows"]),
     "missing column": (OWN.replace("output_length", "output_len"),
-                       ["no column of output lengths", "Columns found: arrival_s, input_length, output_len", "'output_len'"]),
+                       ["no column of output lengths", "Columns found: arrival_s, input_length, output_len",
+                        "'output_len'"]),
     "no header": ("0,1,2\n3,4,5\n", ["no column of prompt lengths", "Columns found: 0, 1, 2"]),
     "twice": (OWN.replace("arrival_s", "prompt_tokens"), ["'prompt_tokens' and 'input_length'", "keep one"]),
     "both times": (OWN.replace("arrival_s", "arrival,arrival_s"), ["'arrival' and 'arrival_s'"]),
@@ -44,10 +45,12 @@ CASES = {
     "short row": (OWN + "2,5\n3,1,1\n", ["row 3", "2 fields", "header has 3"]),
     "finish first": ("arrival_s,input_length,output_length,finish_s\n5,1,1,4\n",
                      ["row 1", "finish_s is 4", "not be before arrival_s"]),
-    "huge span": ("timestamp,input_length,output_length\n0,1,1\n3e9,1,1\n", ["row 2", "timestamp is 3000000000", "10^9"]),
+    "huge span": ("timestamp,input_length,output_length\n0,1,1\n3e9,1,1\n",
+                  ["row 2", "timestamp is 3000000000", "10^9"]),
     "fractional round": ("arrival,input_length,output_length\n0.5,1,1\n", ["row 1", "arrival is 0.5", "arrival_s"]),
     "mixed zones": (AZURE + "2023-11-16 18:17:09.0+00:00,1,1\r\n", ["TIMESTAMP", "row 4", "row 1", "zone"]),
-    "month 13": (AZURE + "2023-13-16 18:17:09,1,1\r\n", ["row 4", "TIMESTAMP is '2023-13-16 18:17:09'", "date and time"]),
+    "month 13": (AZURE + "2023-13-16 18:17:09,1,1\r\n",
+                 ["row 4", "TIMESTAMP is '2023-13-16 18:17:09'", "date and time"]),
     "year only": (AZURE + "2023,1,1\r\n", ["row 4", "TIMESTAMP is '2023'", "date and time"]),
     "far year": (AZURE + "9023-11-16 18:17:09,1,1\r\n", ["row 4", "TIMESTAMP is '9023-"]),
     "failed request": (LOGS["burstgpt"] + "7,GPT-4,5,0,5,API log\n",
@@ -55,7 +58,8 @@ CASES = {
     "all bad": ("input_length,output_length\n1,0\n", ["row 1", "output_length is 0"]),
     "broken line": (LOGS["jsonl"] + '{"arrival_s": 2,\n', ["line 4", "not valid JSON", "'{\"arrival_s\": 2,'"]),
     "no object": (LOGS["jsonl"] + "[1]\n", ["line 4", "it is [1]", "JSON object"]),
-    "json text": (LOGS["jsonl"].replace(": 4}", ': "four"}'), ["line 3", "output_length is 'four'", "must be a number"]),
+    "json text": (LOGS["jsonl"].replace(": 4}", ': "four"}'),
+                  ["line 3", "output_length is 'four'", "must be a number"]),
     "json null": (LOGS["jsonl"].replace(": 4}", ": null}"), ["line 3", "output_length is missing"]),
     "json true": (LOGS["jsonl"].replace(": 4}", ": true}"), ["line 3", "output_length is True", "must be a number"]),
     "json NaN": (LOGS["jsonl"].replace(": 4}", ": NaN}"), ["line 3", "output_length is nan", "finite"]),
@@ -139,5 +143,5 @@ def test_nothing_left_after_skipping_is_an_error(log):
 def test_reference_files_without_lengths_say_which_columns_they_have(traces):
     pytest.importorskip("pyarrow")
     for name in ("vicuna13b_lmsys_predictor", "alpaca_vicuna_len_by_temperature", "servegen_rate_curves"):
-        with pytest.raises(InputError, match="no column of prompt lengths.*Columns found"):
+        with pytest.raises(InputError, match=r"no column of prompt lengths.*Columns found"):
             read(traces / f"{name}.parquet")

@@ -83,7 +83,8 @@ def test_unsorted_rows_keep_the_files_order_and_are_noted(log):
     w = read(log("arrival_s,input_length,output_length\n5,1,1\n0,2,1\n6,3,1\n2,4,1\n"))
     assert w.prompt_tokens.tolist() == [1, 2, 3, 4]
     assert w.notes == (
-        "2 of 4 rows were out of arrival order; they are scheduled in order of arrival and reported in the file's order.",
+        "2 of 4 rows were out of arrival order; they are scheduled in order of arrival and reported in the "
+        "file's order.",
     )
 
 
@@ -101,7 +102,8 @@ def test_standard_input(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["﻿" + LOGS["own"], LOGS["own"].replace(",", ";"), LOGS["own"].replace(",", "\t"),
-                                  LOGS["own"].replace("\n", "\r\n"), LOGS["own"] + "\n\n", "\n" + LOGS["own"]])  # fmt: skip
+                                  LOGS["own"].replace("\n", "\r\n"), LOGS["own"] + "\n\n",
+                                  "\n" + LOGS["own"]])  # fmt: skip
 def test_byte_order_mark_separators_and_line_ends_do_not_matter(text, log):
     assert read(log(text)).finish_s.tolist() == [1.5, 2.5, 9.5]
 
