@@ -37,7 +37,7 @@ def lower_bound(
     unit = "s" if workload.unit == "s" or not clock.unit else "rounds"
     tick = clock.tick_s if unit == "s" else 1.0
     if kind == "mean busy time":
-        with announced("Compiling the bound's kernel (once; it is cached)"):
+        with announced():
             ticks = total_latency_bound(arrival, s, o, kv_tokens, clock)
     elif kind == "prefix":
         if arrival.any() or not clock.unit:

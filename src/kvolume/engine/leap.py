@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from kvolume.engine.instance import Instance
+from kvolume.clock import UNIT, Clock
+from kvolume.engine.instance import Instance, prepare
 from kvolume.engine.result import Episodes, Run, Segments
-from kvolume.engine.watch import Progress, announced, watched
+from kvolume.engine.watch import Progress, announced, timed, watched
 from kvolume.geometry import volume
 from kvolume.policy import (
-    All, ArrivalShare, AtRandom, Greedy, LargestVolume, Latest, LookAhead, Peak, Planner, Policy, Protected,
+    All, Arrival, ArrivalShare, AtRandom, Greedy, LargestVolume, Latest, LookAhead, Peak, Planner, Policy, Protected,
 )  # fmt: skip
 from kvolume.policy.order import Order
 from kvolume.policy.rules import first_random
+from kvolume.workload import Workload
+
+if TYPE_CHECKING:
+    from kvolume.engine.kernels import state as k
 
 
 def can_run(policy: Planner) -> bool:
@@ -26,13 +35,22 @@ def can_run(policy: Planner) -> bool:
     )
 
 
-def run(instance: Instance, progress: Progress | None = None) -> Run:
-    """Simulate; equal to `rounds.run` on every instance."""
+def run(instance: Instance, progress: Progress | None = None) -> tuple[Run, float]:
+    """Simulate, and how many seconds that took; equal to `rounds.run` on every instance."""
     policy = instance.policy
     assert isinstance(policy, Policy)
     simple = isinstance(policy.admission, LookAhead) and policy.backfill == 0 and instance.clock.unit
-    with announced("Compiling the simulation kernels (once; they are cached)"):
-        return (_ahead if simple and instance.exact else _general)(instance, policy, progress)
+    kernel = _ahead if simple and instance.exact else _general
+    _warm_up(kernel)
+    return timed(kernel, instance, policy, progress)
+
+
+@cache
+def _warm_up(kernel: Callable[[Instance, Policy, Progress | None], Run]) -> None:
+    """Compile a kernel, or load it from its cache, on the smallest instance, so that no run is timed with it."""
+    policy = Policy(Arrival())
+    with announced():
+        kernel(prepare(Workload([0], [1], [1]), policy, 2, UNIT), policy, None)
 
 
 def _ahead(i: Instance, policy: Policy, progress: Progress | None) -> Run:
@@ -53,29 +71,43 @@ def _ahead(i: Instance, policy: Policy, progress: Progress | None) -> Run:
 
 
 def _general(i: Instance, policy: Policy, progress: Progress | None) -> Run:
-    from kvolume.engine.kernels import general as g
-    from kvolume.engine.kernels.bitset import empty_set
+    from kvolume.engine.kernels import state as k
+    from kvolume.engine.kernels.general import general
 
     by = np.argsort(i.keys, kind="stable")
     rank = np.empty_like(by)
     rank[by] = np.arange(by.size)
-    admission = policy.admission
-    limit = admission.limit(i.kv_tokens) if isinstance(admission, Protected) else i.kv_tokens
-    how = {LookAhead: g.LOOK_AHEAD, Greedy: g.GREEDY, Protected: g.GREEDY, Peak: g.PEAK}[type(admission)]
-    eviction = policy.eviction
-    who = {Latest: g.LATEST, LargestVolume: g.LARGEST, All: g.ALL, AtRandom: g.RANDOM}[type(eviction)]
-    beta = eviction.beta if isinstance(eviction, AtRandom) else 0.0
-    clock = i.clock
-    out = watched(
-        lambda done: g.general(
-            i.arrival, i.prompt, i.output, rank, by, i.guess, i.most, i.charges,
-            i.kv_tokens, how, limit, who, eviction.keep, beta, eviction.patience,
-            policy.backfill, float(policy.order.share), first_random(policy.seed),
-            clock.unit, clock.base, clock.request, clock.kv_token, clock.prefill_token,
-            *empty_set(len(i)), *empty_set(len(i)), done,
-        ),
-        len(i), progress,
+    p = np.stack((i.arrival, i.prompt, i.output, rank, by, i.most))
+    r, z, f, v, low, high = k.fresh(len(i), i.guess, i.kv_tokens, first_random(policy.seed))
+    rules, costs = _rules(i.kv_tokens, policy), _costs(i.clock)
+    log, stretches, finished = watched(
+        lambda done: general(p, r, z, f, v, low, high, i.charges, rules, costs, done), len(i), progress
+    )
+    return Run(
+        r[k.START], r[k.FIRST], r[k.FINISH], r[k.EVICTED], r[k.START_ROUND] > r[k.JOINED],
+        Episodes(*log), None if i.clock.unit else Segments(*stretches), float(f[k.KV_TICKS]), bool(finished),
     )  # fmt: skip
-    start, first, finish, evictions, queued, *stays, seg_round, seg_tick, kv_token_ticks, finished = out
-    segments = None if clock.unit else Segments(seg_round, seg_tick)
-    return Run(start, first, finish, evictions, queued, Episodes(*stays), segments, kv_token_ticks, bool(finished))
+
+
+def _rules(kv_tokens: int, policy: Policy) -> k.Rules:
+    """A policy's three answers as numbers."""
+    from kvolume.engine.kernels import state as k
+
+    admission, eviction = policy.admission, policy.eviction
+    return k.Rules(
+        m=kv_tokens,
+        admission={LookAhead: k.LOOK_AHEAD, Greedy: k.GREEDY, Protected: k.GREEDY, Peak: k.PEAK}[type(admission)],
+        limit=admission.limit(kv_tokens) if isinstance(admission, Protected) else kv_tokens,
+        eviction={Latest: k.LATEST, LargestVolume: k.LARGEST, All: k.ALL, AtRandom: k.RANDOM}[type(eviction)],
+        keep=eviction.keep,
+        beta=float(eviction.beta) if isinstance(eviction, AtRandom) else 0.0,
+        patience=eviction.patience,
+        backfill=policy.backfill,
+        share=float(policy.order.share),
+    )
+
+
+def _costs(clock: Clock) -> k.Costs:
+    from kvolume.engine.kernels.state import Costs
+
+    return Costs(clock.unit, clock.base, clock.request, clock.kv_token, clock.prefill_token)

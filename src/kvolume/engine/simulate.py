@@ -48,7 +48,7 @@ def simulate(
             raise ParameterError(
                 f"The engine 'leap' cannot run policy '{planner.name}', which has answers of its own: use engine='rounds'."
             )
-        run, seconds = timed(leap.run, instance, progress)
+        run, seconds = leap.run(instance, progress)
     elif engine == "rounds":
         run, seconds = timed(rounds.run, instance)
     else:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,36 +16,26 @@ import numpy.typing as npt
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
-QUIET_S = 1.0  # loading from the cache is faster than this, compiling is slower
-_compiled: set[str] = set()
-
 
 @contextmanager
-def announced(what: str) -> Iterator[None]:
-    """Say `what` on stderr if the first use of the kernels takes long enough to make people wonder."""
-    if what in _compiled:
+def announced() -> Iterator[None]:
+    """Say it on stderr, once, when a kernel inside is really compiled rather than loaded from its cache."""
+    from numba.core import event
+
+    class Announcer(event.Listener):  # type: ignore[misc]  # numba has no types
+        def on_start(self, event: Any) -> None:
+            _announce()
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Announcer()):
         yield
-        return
-    done = threading.Event()
-
-    def say() -> None:
-        if not done.wait(QUIET_S) and _compiling():
-            print(f"{what} ...", file=sys.stderr, flush=True)
-
-    thread = threading.Thread(target=say, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-    _compiled.add(what)
 
 
-def _compiling() -> bool:
-    """Is the compiler at work right now (rather than a compiled kernel)?"""
-    lock = sys.modules.get("numba.core.compiler_lock")
-    return lock is not None and bool(lock.global_compiler_lock.is_locked())
+@cache
+def _announce() -> None:
+    print("Compiling the kernels: once, about ten seconds in all; they are cached.", file=sys.stderr, flush=True)
 
 
 def watched(kernel: Callable[[npt.NDArray[np.int64]], T], total: int, progress: Progress | None) -> T:

@@ -3,18 +3,22 @@
 Events are completions, outgrown predictions, arrivals, rounds out of memory, and the earliest start of a request
 blocked by look-ahead. Between two events the batch is constant, so k rounds of B requests that hold K tokens at
 first last k (base + request B) + kv_token (k K + B k(k-1)/2) ticks: closed form, in integers. A round that carries
-prefills runs on its own.
+prefills runs on its own. The five stages below are those of `rounds`, under the same names.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kvolume.engine.kernels.bitset import add, discard, next_from
-from kvolume.engine.kernels.jit import kernel, rule
+from kvolume.engine.kernels.jit import inner, kernel, rule
+from kvolume.engine.kernels.state import (
+    ADMITTED, ALL, BARREN, BEGIN, BY, BY_ARRIVAL, BY_RANK, DUE, EVICTED, FAR, FINISH, FIRST, FIRST_DUE, GREEDY, GUESS,
+    JOINED, KV_TICKS, LATEST, LOOK_AHEAD, MADE, MOST, NEED_W, NEXT, NOW, PREFILL, PREFILLING, RANDOM, RANK, RESERVED,
+    RNG, RUN, SIZE, START, START_ROUND, STAY, STAYS, STRETCHES, THROUGH_LANE, TICK, WAITING, A, Costs, O, Rules, S,
+    duration, earliest, kv_integral, put, rounds_until, take,
+)  # fmt: skip
 from kvolume.geometry import twice_volume as plain_twice_volume
 from kvolume.policy import rules
 
@@ -27,359 +31,290 @@ raised = rule(rules.raised)
 next_random = rule(rules.next_random)
 twice_volume = rule(plain_twice_volume)
 
-LOOK_AHEAD, GREEDY, PEAK = range(3)  # Protected is Greedy with a lower limit
-LATEST, LARGEST, ALL, RANDOM = range(4)
-FAR = np.int64(1) << 60
+# rows of the log of stays
+WHO, SINCE, UNTIL, KEPT = range(4)
 
 
-@kernel
-def duration(k: int, b: int, held: int, base: int, request: int, kv_token: int) -> int:
-    """Ticks of k rounds of an unchanged batch of b requests that holds `held` tokens in the first of them."""
-    return k * (base + request * b) + kv_token * (k * held + b * (k * (k - 1) // 2))
+@inner
+def offset(p: Ints, r: Ints, c: int) -> int:
+    """w of a running request: it holds w + t tokens in round t."""
+    return p[S, c] + r[MADE, c] + 1 - r[BEGIN, c]
 
 
-@kernel
-def rounds_until(gap: int, b: int, held: int, base: int, request: int, kv_token: int) -> int:
-    """Fewest rounds k >= 1 that last at least `gap` ticks: the root of a quadratic, put right in integers."""
-    square = 0.5 * kv_token * b
-    linear = base + request * b + kv_token * (held - 0.5 * b)
-    if square == 0.0:
-        k = np.int64(gap / linear)
-    else:
-        k = np.int64((np.sqrt(linear * linear + 4.0 * square * gap) - linear) / (2.0 * square))
-    k = max(k, 1)
-    while k > 1 and duration(k - 1, b, held, base, request, kv_token) >= gap:
-        k -= 1
-    while duration(k, b, held, base, request, kv_token) < gap:
-        k += 1
-    return k
+@inner
+def leave(p: Ints, r: Ints, z: Ints, v: Ints, u: Rules, c: int, size: int, log: Ints) -> None:
+    """Take a running request out of the sums and the profile, which has `size` entries."""
+    w = offset(p, r, c)
+    if u.admission == LOOK_AHEAD:
+        take(v, size, r[BEGIN, c] + r[GUESS, c] - r[MADE, c] - 1, w)
+    z[NEED_W] -= w
+    z[RESERVED] -= p[S, c] + r[GUESS, c]
+    log[UNTIL, r[STAY, c]] = z[NOW]
 
 
-@kernel
-def earliest(e: Ints, w: Ints, size: int, s: int, o: int, m: int, now: int) -> int:
-    """First round >= now in which (s, o) may start beside requests with last rounds e (ascending) and offsets w.
-
-    The pass of profile.flat_earliest, but over predictions: what runs may overrun m by itself, and then nobody
-    starts before the last such round is past. FAR cannot come out, since s + o <= m.
-    """
-    t = now
-    k = 0
-    left = np.int64(0)
-    for i in range(size - 1, -1, -1):
-        left += w[i]
-        if left + (size - i) * e[i] > m and (i == 0 or e[i - 1] < e[i]):
-            t = max(t, e[i] + 1)
-    while True:
-        while k < size and e[k] <= t + o - 1:
-            lifted = left + (size - k + 1) * e[k] + s + 1 - m
-            if lifted > t:
-                t = min(lifted, e[k] + 1)
-            left -= w[k]
-            k += 1
-        x = t + o - 1
-        h = k
-        tail = left
-        while h > 0 and e[h - 1] >= x:
-            h -= 1
-            tail += w[h]
-        if tail + (size - h) * x + s + o <= m:
-            return t
-        if h == size:
-            return FAR
-        t = e[h] - o + 2
+@inner
+def due_round(p: Ints, r: Ints, c: int) -> int:
+    """The round at whose beginning a running request has completed or outgrown its guess."""
+    return r[BEGIN, c] + min(p[O, c], r[GUESS, c]) - r[MADE, c]
 
 
-@kernel
-def put(e: Ints, w: Ints, size: int, last: int, offset: int) -> None:
-    """Insert into a sorted profile of `size`; the caller's size grows by one."""
-    p = size
-    while p > 0 and e[p - 1] > last:
-        e[p] = e[p - 1]
-        w[p] = w[p - 1]
-        p -= 1
-    e[p] = last
-    w[p] = offset
+@inner
+def complete_and_outgrow(p: Ints, r: Ints, z: Ints, v: Ints, u: Rules, log: Ints) -> int:
+    """Requests that made their last token leave; used-up guesses are raised. How many left."""
+    now = z[NOW]
+    if now < z[FIRST_DUE]:
+        return 0
+    size = z[SIZE]
+    stay = 0
+    first = FAR
+    for j in range(size):
+        c = v[RUN, j]
+        due = v[DUE, j]
+        if due <= now:
+            left = size - (j - stay)
+            if r[MADE, c] + now - r[BEGIN, c] == p[O, c]:
+                leave(p, r, z, v, u, c, left, log)
+                r[FINISH, c] = z[TICK]
+                z[BARREN] = 0
+                continue
+            outgrow(p, r, z, v, u, c, left)
+            due = due_round(p, r, c)
+        v[RUN, stay] = c
+        v[DUE, stay] = due
+        first = min(first, due)
+        stay += 1
+    z[SIZE] = stay
+    z[FIRST_DUE] = first
+    return size - stay
 
 
-@kernel
-def take(e: Ints, w: Ints, size: int, last: int, offset: int) -> None:
-    """Remove one entry (last, offset); the caller's size falls by one."""
-    p = 0
-    while e[p] != last or w[p] != offset:
-        p += 1
-    for i in range(p, size - 1):
-        e[i] = e[i + 1]
-        w[i] = w[i + 1]
+@inner
+def outgrow(p: Ints, r: Ints, z: Ints, v: Ints, u: Rules, c: int, size: int) -> None:
+    """Raise the guess of a running request until it exceeds what it has generated."""
+    generated = r[MADE, c] + z[NOW] - r[BEGIN, c]
+    guess = r[GUESS, c]
+    while guess <= generated:
+        guess = raised(guess, p[MOST, c])
+    if u.admission == LOOK_AHEAD:
+        ends = r[BEGIN, c] - r[MADE, c] - 1
+        take(v, size, ends + r[GUESS, c], offset(p, r, c))
+        put(v, size - 1, ends + guess, offset(p, r, c))
+    z[RESERVED] += guess - r[GUESS, c]
+    r[GUESS, c] = guess
 
 
-@kernel
-def grown(x: Ints) -> Ints:
-    """The same values in an array twice as long."""
-    bigger = np.empty(2 * x.size, np.int64)
-    bigger[: x.size] = x
+@inner
+def join(p: Ints, r: Ints, z: Ints, low: Words, high: Words) -> None:
+    """Everybody who has arrived joins the queue."""
+    while z[NEXT] < p.shape[1] and p[A, z[NEXT]] <= z[TICK]:
+        c = z[NEXT]
+        add(low, high, BY_RANK, p[RANK, c])
+        add(low, high, BY_ARRIVAL, c)
+        r[JOINED, c] = z[NOW]
+        z[WAITING] += 1
+        z[NEXT] += 1
+        z[BARREN] = 0
+
+
+@inner
+def choose_victim(p: Ints, r: Ints, z: Ints, v: Ints, u: Rules) -> int:
+    """Position in `run` of the next to leave."""
+    if u.eviction == LATEST:
+        return z[SIZE] - 1
+    best = -1
+    largest = np.int64(-1)
+    for j in range(z[SIZE]):
+        c = v[RUN, j]
+        generated = r[MADE, c] + z[NOW] - r[BEGIN, c]
+        left = twice_volume(p[S, c] + generated, r[GUESS, c] - generated)
+        if left >= largest:
+            largest = left
+            best = j
+    return best
+
+
+@inner
+def evict(p: Ints, r: Ints, z: Ints, v: Ints, low: Words, high: Words, u: Rules, log: Ints) -> bool:
+    """If the running requests need more than the budget, some leave until the rest fits. Did any?"""
+    if z[NEED_W] + z[SIZE] * z[NOW] <= u.m:
+        return False
+    z[BARREN] += 1
+    position = -1
+    while z[NEED_W] + z[SIZE] * z[NOW] > u.m or (u.eviction == ALL and z[SIZE] > 0):
+        if u.eviction == RANDOM:
+            position = position + 1 if position + 1 < z[SIZE] else 0
+            z[RNG] = next_random(z[RNG])
+            if not z[RNG] / 2147483647 < u.beta:
+                continue
+        elif u.eviction == ALL:
+            position = 0
+        else:
+            position = choose_victim(p, r, z, v, u)
+        c = v[RUN, position]
+        leave(p, r, z, v, u, c, z[SIZE], log)
+        r[MADE, c] = r[MADE, c] + z[NOW] - r[BEGIN, c] if u.keep else 0
+        r[EVICTED, c] += 1
+        for j in range(position, z[SIZE] - 1):
+            v[RUN, j] = v[RUN, j + 1]
+            v[DUE, j] = v[DUE, j + 1]
+        z[SIZE] -= 1
+        if u.eviction == RANDOM:
+            position -= 1
+        add(low, high, BY_RANK, p[RANK, c])
+        add(low, high, BY_ARRIVAL, c)
+        z[WAITING] += 1
+    z[FIRST_DUE] = FAR
+    for j in range(z[SIZE]):
+        z[FIRST_DUE] = min(z[FIRST_DUE], v[DUE, j])
+    return True
+
+
+@inner
+def next_start(
+    p: Ints, r: Ints, z: Ints, f: Floats, v: Ints, low: Words, high: Words, charge: Floats, u: Rules
+) -> tuple[int, bool, int]:  # fmt: skip
+    """Who may start now (-1: nobody), whether as head of the arrival lane; else when somebody may."""
+    head = -1
+    if u.share > 0.0:
+        head = next_from(low, high, BY_ARRIVAL, 0)
+        if not takes_oldest(charge[head], f[THROUGH_LANE], f[ADMITTED], u.share):
+            head = -1
+    wake = FAR
+    place = -1  # in the policy's order; the lane's head comes before all of them
+    for tried in range(u.backfill + 1):
+        if tried > 0 or head < 0:
+            place = next_from(low, high, BY_RANK, place + 1)
+            if place >= 0 and p[BY, place] == head:
+                place = next_from(low, high, BY_RANK, place + 1)
+            if place < 0:
+                break
+        c = head if tried == 0 and head >= 0 else p[BY, place]
+        made = r[MADE, c]
+        if u.admission == LOOK_AHEAD:
+            t = earliest(v, z[SIZE], p[S, c] + made, r[GUESS, c] - made, u.m, z[NOW])
+            wake = min(wake, t)
+            fits = t <= z[NOW]
+        elif u.admission == GREEDY:
+            fits = z[NEED_W] + z[SIZE] * z[NOW] + p[S, c] + made + 1 <= u.limit
+        else:
+            fits = z[RESERVED] + p[S, c] + r[GUESS, c] <= u.m
+        if fits:
+            return c, tried == 0 and head >= 0, wake
+    return -1, False, wake
+
+
+@inner
+def admit(
+    p: Ints, r: Ints, z: Ints, f: Floats, v: Ints, low: Words, high: Words, charge: Floats,
+    u: Rules, c: int, lane: bool, log: Ints,
+) -> None:  # fmt: skip
+    """Start a waiting request in the coming round."""
+    discard(low, high, BY_RANK, p[RANK, c])
+    discard(low, high, BY_ARRIVAL, c)
+    z[WAITING] -= 1
+    if r[EVICTED, c] == 0 and u.share > 0.0:
+        f[ADMITTED] += charge[c]
+        if lane:
+            f[THROUGH_LANE] += charge[c]
+    if z[WAITING] == 0:
+        f[ADMITTED] = 0.0
+        f[THROUGH_LANE] = 0.0
+    r[BEGIN, c] = z[NOW]
+    v[RUN, z[SIZE]] = c
+    v[DUE, z[SIZE]] = due_round(p, r, c)
+    z[FIRST_DUE] = min(z[FIRST_DUE], v[DUE, z[SIZE]])
+    if u.admission == LOOK_AHEAD:
+        put(v, z[SIZE], z[NOW] + r[GUESS, c] - r[MADE, c] - 1, offset(p, r, c))
+    z[SIZE] += 1
+    z[NEED_W] += offset(p, r, c)
+    z[RESERVED] += p[S, c] + r[GUESS, c]
+    z[PREFILL] += p[S, c] + r[MADE, c]
+    z[PREFILLING] += 1
+    if r[START, c] < 0:
+        r[START, c] = z[TICK]
+        r[START_ROUND, c] = z[NOW]
+    log[WHO, z[STAYS]] = c
+    log[SINCE, z[STAYS]] = z[NOW]
+    log[KEPT, z[STAYS]] = r[MADE, c]
+    r[STAY, c] = z[STAYS]
+    z[STAYS] += 1
+
+
+@inner
+def advance(
+    p: Ints, r: Ints, z: Ints, f: Floats, v: Ints, u: Rules, costs: Costs, evicted: bool, wake: int, stretches: Ints
+) -> None:  # fmt: skip
+    """Leap to the next event: k rounds in which nothing changes."""
+    size = z[SIZE]
+    held = z[NEED_W] + size * z[NOW]
+    k = np.int64(1)
+    if z[PREFILLING] == 0 and size > 0 and not evicted:  # admissions resume after a round that evicts
+        k = min((u.m - held) // size + 1, z[FIRST_DUE] - z[NOW])
+        if wake < FAR:
+            k = min(k, wake - z[NOW])
+        if z[NEXT] < p.shape[1]:
+            gap = p[A, z[NEXT]] - z[TICK]
+            if duration(k, size, held, costs) > gap:
+                k = min(k, rounds_until(gap, size, held, costs))
+    took = duration(k, size, held, costs) + costs.prefill_token * z[PREFILL]
+    f[KV_TICKS] += kv_integral(k, size, held, took, costs)
+    if not costs.unit:
+        stretches[0, z[STRETCHES]] = z[NOW]
+        stretches[1, z[STRETCHES]] = z[TICK]
+        z[STRETCHES] += 1
+    z[TICK] += took
+    z[NOW] += k
+    for j in range(size - z[PREFILLING], size):
+        if r[FIRST, v[RUN, j]] < 0:
+            r[FIRST, v[RUN, j]] = z[TICK]
+    z[PREFILLING] = 0
+    z[PREFILL] = 0
+
+
+@inner
+def grown(log: Ints) -> Ints:
+    """The same log with twice the room."""
+    bigger = np.empty((log.shape[0], 2 * log.shape[1]), np.int64)
+    bigger[:, : log.shape[1]] = log
     return bigger
 
 
 @kernel
-def choose_victim(
-    how: int, run: Ints, size: int, now: int, s: Ints, guess: Ints, made: Ints, begin: Ints
-) -> int:
-    """Position in `run` (order of admission) of the next to leave."""
-    if how == LATEST:
-        return size - 1
-    best = -1
-    largest = np.int64(-1)
-    for p in range(size):
-        c = run[p]
-        generated = made[c] + now - begin[c]
-        v = twice_volume(s[c] + generated, guess[c] - generated)
-        if v >= largest:
-            largest = v
-            best = p
-    return best
-
-
-@kernel
 def general(
-    a: Ints, s: Ints, o: Ints, rank: Ints, by: Ints, first_guess: Ints, most: Ints, charge: Floats,
-    m: int, admission: int, limit: int, eviction: int, keep: bool, beta: float, patience: int,
-    backfill: int, share: float, random: int,
-    unit: bool, base: int, request: int, kv_token: int, prefill_token: int,
-    low: Words, high: Words, olow: Words, ohigh: Words, progress: Ints,
-) -> tuple[Any, ...]:  # fmt: skip
-    """Start, first-token and finish ticks; evictions; queued; episodes; segments; KV integral; finished?
-
-    `rank` is each request's place in the policy's order, `by` its inverse. `low, high` and `olow, ohigh` are empty
-    bitsets for the queue in the policy's order and in arrival order.
-    """
-    n = a.size
-    start = np.full(n, -1, np.int64)
-    first = np.full(n, -1, np.int64)
-    finish = np.full(n, -1, np.int64)
-    joined = np.full(n, -1, np.int64)
-    start_round = np.full(n, -1, np.int64)
-    evicted = np.zeros(n, np.int64)
-    guess = first_guess.copy()
-    made = np.zeros(n, np.int64)  # output tokens made before the present stay
-    begin = np.zeros(n, np.int64)  # first round of the present stay
-    stay = np.zeros(n, np.int64)  # its episode
-    run = np.empty(64, np.int64)  # in order of admission
-    e = np.empty(64, np.int64)  # profile of the running requests, as predicted
-    w = np.empty(64, np.int64)
-    size = 0
-    need_w = np.int64(0)  # round t needs need_w + size * t tokens
-    reserved = np.int64(0)  # sum of predicted peaks
-    ep_request = np.empty(n + 64, np.int64)
-    ep_begin = np.empty(n + 64, np.int64)
-    ep_end = np.empty(n + 64, np.int64)
-    ep_kept = np.empty(n + 64, np.int64)
-    eps = 0
-    seg_round = np.empty(64, np.int64)
-    seg_tick = np.empty(64, np.int64)
-    segs = 0
-    kv_ticks = 0.0
-    admitted = 0.0
-    through_lane = 0.0
-    waiting = 0
-    now = np.int64(0)  # next round
-    tick = np.int64(0)  # when it begins
-    nx = 0
-    barren = 0
-    done = 0
-    ok = True
+    p: Ints, r: Ints, z: Ints, f: Floats, v: Ints, low: Words, high: Words, charge: Floats,
+    u: Rules, costs: Costs, progress: Ints,
+) -> tuple[Ints, Ints, bool]:  # fmt: skip
+    """Run to the end. The log of stays, the log of stretches, whether everybody finished; the rest is in r and f."""
+    log = np.empty((4, p.shape[1] + 64), np.int64)
+    stretches = np.empty((2, 64), np.int64)
+    finished = True
     while True:
-        # completions, and predictions outgrown
-        p = 0
-        for j in range(size):
-            c = run[j]
-            generated = made[c] + now - begin[c]
-            if generated == o[c]:
-                finish[c] = tick
-                ep_end[stay[c]] = now
-                if admission == LOOK_AHEAD:
-                    take(e, w, size - (j - p), begin[c] + guess[c] - made[c] - 1, s[c] + made[c] + 1 - begin[c])
-                need_w -= s[c] + made[c] + 1 - begin[c]
-                reserved -= s[c] + guess[c]
-                barren = 0
-                done += 1
-                continue
-            if guess[c] <= generated:
-                old = guess[c]
-                while guess[c] <= generated:
-                    guess[c] = raised(guess[c], most[c])
-                reserved += guess[c] - old
-                if admission == LOOK_AHEAD:
-                    offset = s[c] + made[c] + 1 - begin[c]
-                    take(e, w, size - (j - p), begin[c] + old - made[c] - 1, offset)
-                    put(e, w, size - (j - p) - 1, begin[c] + guess[c] - made[c] - 1, offset)
-            run[p] = c
-            p += 1
-        size = p
-        progress[0] = done
-        # arrivals
-        while nx < n and a[nx] <= tick:
-            add(low, high, rank[nx])
-            add(olow, ohigh, nx)
-            joined[nx] = now
-            waiting += 1
-            nx += 1
-            barren = 0
-        # evictions
-        evicting = need_w + size * now > m
-        if evicting:
-            barren += 1
-            position = -1
-            while need_w + size * now > m or (eviction == ALL and size > 0):
-                if eviction == RANDOM:
-                    position = position + 1 if position + 1 < size else 0
-                    random = next_random(random)
-                    if not random / 2147483647 < beta:
-                        continue
-                elif eviction == ALL:
-                    position = 0
-                else:
-                    position = choose_victim(eviction, run, size, now, s, guess, made, begin)
-                c = run[position]
-                offset = s[c] + made[c] + 1 - begin[c]
-                if admission == LOOK_AHEAD:
-                    take(e, w, size, begin[c] + guess[c] - made[c] - 1, offset)
-                need_w -= offset
-                reserved -= s[c] + guess[c]
-                ep_end[stay[c]] = now
-                made[c] = made[c] + now - begin[c] if keep else 0
-                evicted[c] += 1
-                for j in range(position, size - 1):
-                    run[j] = run[j + 1]
-                size -= 1
-                if eviction == RANDOM:
-                    position -= 1
-                add(low, high, rank[c])
-                add(olow, ohigh, c)
-                waiting += 1
-            if barren >= patience:
-                ok = False
+        progress[0] += complete_and_outgrow(p, r, z, v, u, log)
+        join(p, r, z, low, high)
+        evicted = evict(p, r, z, v, low, high, u, log)
+        if z[BARREN] >= u.patience:
+            finished = False
+            break
+        wake = FAR
+        while not evicted and z[WAITING] > 0:
+            c, lane, wake = next_start(p, r, z, f, v, low, high, charge, u)
+            if c < 0:
                 break
-        # admissions
-        prefill = np.int64(0)
-        prefilling = 0
-        wake = FAR  # earliest start of those passed over
-        while not evicting and waiting > 0:
-            chosen = -1
-            lane = False
-            head = -1
-            if share > 0.0:
-                head = next_from(olow, ohigh, 0)
-                lane = takes_oldest(charge[head], through_lane, admitted, share)
-            wake = FAR
-            place = -1 if lane else next_from(low, high, 0)
-            for _ in range(backfill + 1):
-                if lane and place < 0:
-                    c = head
-                else:
-                    if place < 0:
-                        break
-                    c = by[place]
-                held = s[c] + made[c] + 1
-                if admission == LOOK_AHEAD:
-                    t = earliest(e, w, size, s[c] + made[c], guess[c] - made[c], m, now)
-                    wake = min(wake, t)
-                    fits = t <= now
-                elif admission == GREEDY:
-                    fits = need_w + size * now + held <= limit
-                else:
-                    fits = reserved + s[c] + guess[c] <= m
-                if fits:
-                    chosen = c
-                    break
-                place = next_from(low, high, place + 1)
-                while lane and place >= 0 and by[place] == head:
-                    place = next_from(low, high, place + 1)
-            if chosen < 0:
+            if z[STAYS] == log.shape[1]:
+                log = grown(log)
+            admit(p, r, z, f, v, low, high, charge, u, c, lane, log)
+        if z[SIZE] == 0 and not evicted:  # nobody runs: wait for an arrival, or end
+            if z[NEXT] == p.shape[1]:
+                finished = z[WAITING] == 0
                 break
-            c = chosen
-            discard(low, high, rank[c])
-            discard(olow, ohigh, c)
-            waiting -= 1
-            if evicted[c] == 0 and share > 0.0:
-                admitted += charge[c]
-                if lane and c == head:
-                    through_lane += charge[c]
-            if waiting == 0:
-                admitted = 0.0
-                through_lane = 0.0
-            if size == run.size:
-                run, e, w = grown(run), grown(e), grown(w)
-            begin[c] = now
-            run[size] = c
-            offset = s[c] + made[c] + 1 - now
-            if admission == LOOK_AHEAD:
-                put(e, w, size, now + guess[c] - made[c] - 1, offset)
-            size += 1
-            need_w += offset
-            reserved += s[c] + guess[c]
-            prefill += s[c] + made[c]
-            prefilling += 1
-            if start[c] < 0:
-                start[c] = tick
-                start_round[c] = now
-            if eps == ep_request.size:
-                ep_request, ep_begin, ep_end, ep_kept = grown(ep_request), grown(ep_begin), grown(ep_end), grown(ep_kept)
-            ep_request[eps] = c
-            ep_begin[eps] = now
-            ep_kept[eps] = made[c]
-            stay[c] = eps
-            eps += 1
-        # nothing runs: wait for somebody, or give up
-        if size == 0 and not evicting:
-            if nx == n:
-                ok = waiting == 0
-                break
-            if a[nx] > tick:
-                tick = a[nx]
-                if unit:
-                    now = tick
+            if p[A, z[NEXT]] > z[TICK]:
+                z[TICK] = p[A, z[NEXT]]
+                if costs.unit:
+                    z[NOW] = z[TICK]
             continue
-        # leap to the next event
-        held = need_w + size * now
-        k = np.int64(1)
-        if prefilling == 0 and size > 0 and not evicting:  # admissions resume after a round that evicts
-            k = (m - held) // size + 1
-            for j in range(size):
-                c = run[j]
-                k = min(k, min(o[c], guess[c]) - made[c] - (now - begin[c]))
-            if wake < FAR:
-                k = min(k, wake - now)
-            if nx < n:
-                gap = a[nx] - tick
-                if duration(k, size, held, base, request, kv_token) > gap:
-                    k = min(k, rounds_until(gap, size, held, base, request, kv_token))
-        took = duration(k, size, held, base, request, kv_token) + prefill_token * prefill
-        if not unit:
-            if segs == seg_round.size:
-                seg_round, seg_tick = grown(seg_round), grown(seg_tick)
-            seg_round[segs] = now
-            seg_tick[segs] = tick
-            segs += 1
-        if kv_token == 0 and prefilling == 0:
-            kv_ticks += float(k * held + size * (k * (k - 1) // 2)) * (base + request * size)
-        elif k == 1:
-            kv_ticks += float(held) * took
-        else:
-            fixed = float(base + request * size)
-            h, b, q = float(held), float(size), float(k)
-            tokens = q * h + b * (q * (q - 1) / 2)
-            squares = q * h * h + h * b * q * (q - 1) + b * b * (q - 1) * q * (2 * q - 1) / 6
-            kv_ticks += fixed * tokens + kv_token * squares
-        tick += took
-        now += k
-        if prefilling > 0:
-            for j in range(size - prefilling, size):
-                if first[run[j]] < 0:
-                    first[run[j]] = tick
-    for j in range(size):
-        ep_end[stay[run[j]]] = now
-    queued = start_round > joined
-    return (
-        start, first, finish, evicted, queued, ep_request[:eps], ep_begin[:eps], ep_end[:eps], ep_kept[:eps],
-        seg_round[:segs], seg_tick[:segs], kv_ticks, ok,
-    )  # fmt: skip
+        if z[STRETCHES] == stretches.shape[1]:
+            stretches = grown(stretches)
+        advance(p, r, z, f, v, u, costs, evicted, wake, stretches)
+    for j in range(z[SIZE]):
+        log[UNTIL, r[STAY, v[RUN, j]]] = z[NOW]
+    return log[:, : z[STAYS]], stretches[:, : z[STRETCHES]], finished

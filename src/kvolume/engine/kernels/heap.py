@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.engine.kernels.jit import kernel
+from kvolume.engine.kernels.jit import inner
 
 Ints = npt.NDArray[np.int64]
 
@@ -18,7 +18,7 @@ def sortable(keys: npt.NDArray[np.number]) -> Ints:  # type: ignore[type-arg]
     return np.where(bits < 0, np.int64(-(2**63)) - bits - 1, bits)
 
 
-@kernel
+@inner
 def push(keys: Ints, items: Ints, n: int, key: int, item: int) -> int:
     """Add (key, item) to a heap of n; the new n."""
     p = n
@@ -34,7 +34,7 @@ def push(keys: Ints, items: Ints, n: int, key: int, item: int) -> int:
     return n + 1
 
 
-@kernel
+@inner
 def pop(keys: Ints, items: Ints, n: int) -> int:
     """Remove the smallest from a heap of n; the new n."""
     n -= 1

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.engine.kernels.jit import kernel
+from kvolume.engine.kernels.jit import inner
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,7 +27,7 @@ FLAT_MOST = 192  # running requests up to which the flat form is faster
 # e[lo:end] ascending; after[k] = sum of w over [k, end). The caller keeps lo and end.
 
 
-@kernel
+@inner
 def flat_earliest(e: Ints, after: Ints, lo: int, end: int, s: int, o: int, m: int, now: int) -> int:
     """First round >= now in which (s, o) may start; needs s + o <= m."""
     t = now
@@ -47,7 +47,7 @@ def flat_earliest(e: Ints, after: Ints, lo: int, end: int, s: int, o: int, m: in
         t = e[h] - o + 2  # until e[h] is behind its own last round, its own peak only gets worse
 
 
-@kernel
+@inner
 def flat_insert(e: Ints, after: Ints, lo: int, end: int, last: int, w: int) -> None:
     """Add a request; the caller's end grows by one."""
     p, q = lo, end
@@ -67,7 +67,7 @@ def flat_insert(e: Ints, after: Ints, lo: int, end: int, last: int, w: int) -> N
         after[j] += w
 
 
-@kernel
+@inner
 def flat_compact(e: Ints, after: Ints, lo: int, end: int) -> int:
     """Move [lo, end) to the front; the new end (lo is then 0)."""
     for j in range(end - lo):
@@ -95,7 +95,7 @@ def room_for(running: int) -> tuple[Ints, Ints, Ints, Ints]:
     )  # fmt: skip
 
 
-@kernel
+@inner
 def _take(mem: Ints, free: Ints, meta: Ints) -> int:
     """An empty block."""
     if meta[FREE] > 0:
@@ -110,7 +110,7 @@ def _take(mem: Ints, free: Ints, meta: Ints) -> int:
     return b
 
 
-@kernel
+@inner
 def _settle(mem: Ints, b: int) -> None:
     """Apply a block's tag and make its bound tight."""
     tag_w = mem[b, TAG_W]
@@ -125,7 +125,7 @@ def _settle(mem: Ints, b: int) -> None:
     mem[b, TAG_N] = 0
 
 
-@kernel
+@inner
 def blocked_drop(mem: Ints, line: Ints, free: Ints, meta: Ints, now: int) -> None:
     """Forget what completed before round `now`."""
     while meta[BLOCKS] > 0:
@@ -147,7 +147,7 @@ def blocked_drop(mem: Ints, line: Ints, free: Ints, meta: Ints, now: int) -> Non
         meta[BLOCKS] -= 1
 
 
-@kernel
+@inner
 def blocked_earliest(mem: Ints, line: Ints, meta: Ints, s: int, o: int, m: int, now: int) -> int:
     """First round >= now in which (s, o) may start; needs s + o <= m."""
     base = s + 1 - m
@@ -224,7 +224,7 @@ def blocked_earliest(mem: Ints, line: Ints, meta: Ints, s: int, o: int, m: int, 
         t = next_e - o + 2
 
 
-@kernel
+@inner
 def blocked_insert(mem: Ints, line: Ints, free: Ints, meta: Ints, last: int, w: int) -> None:
     """Add a request with its last round and offset."""
     first = meta[FIRST]
@@ -283,7 +283,7 @@ def blocked_insert(mem: Ints, line: Ints, free: Ints, meta: Ints, last: int, w: 
         _split(mem, line, free, meta, target)
 
 
-@kernel
+@inner
 def _split(mem: Ints, line: Ints, free: Ints, meta: Ints, target: int) -> None:
     """Move the upper half of a full block into a new one behind it."""
     if meta[FIRST] + meta[BLOCKS] + 1 >= line.size:
