@@ -31,5 +31,10 @@ def peak(s: Any, o: Any, holding: Holding = "unit") -> Any:
     return s + o - (1 if holding == "engine" else 0)
 
 
+def whole_blocks(tokens: Any, block: int) -> Any:
+    """KV tokens that are taken for so many: whole blocks of `block` tokens."""
+    return -(-tokens // block) * block
+
+
 def _integral(x: Any) -> bool:
     return isinstance(x, int) or (hasattr(x, "dtype") and x.dtype.kind in "iu")

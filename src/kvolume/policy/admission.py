@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kvolume.geometry import whole_blocks
 from kvolume.policy.contract import Request, State
 
 
@@ -31,7 +32,7 @@ class LookAhead(Admission):
     def admits(self, request: Request, state: State) -> bool:
         batch = [(r.left, r.holds) for r in state.running]
         batch.append((request.guess - request.kept, request.prompt + request.kept + 1))
-        return within_budget(batch, state.kv_tokens)
+        return within_budget(batch, state.kv_tokens, state.block)
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,21 @@ class Peak(Admission):
         return reserved + request.prompt + request.guess <= state.kv_tokens
 
 
-def within_budget(batch: Sequence[tuple[int, int]], kv_tokens: int) -> bool:
-    """Does a batch of (rounds left, tokens held in the coming round) stay within the budget to its end?"""
-    return all(
-        sum(held + last - 1 for left, held in batch if left >= last) <= kv_tokens for last, _ in batch
-    )
+def within_budget(batch: Sequence[tuple[int, int]], kv_tokens: int, block: int = 1) -> bool:
+    """Does a batch of (rounds left, tokens held in the coming round) stay within the budget to its end?
+
+    Longest first, the requests seen so far are those that still run in each last round. With blocks the sum is
+    first bounded from both sides; only a sum between the bounds is rounded up one by one.
+    """
+    held = 0
+    longest_first = sorted(batch, reverse=True)
+    for count, (left, holds) in enumerate(longest_first, 1):
+        held += holds
+        need = held + count * (left - 1)
+        if need > kv_tokens:
+            return False
+        if need + count * (block - 1) > kv_tokens:
+            exact = sum(whole_blocks(h + left - 1, block) for _, h in longest_first[:count])
+            if exact > kv_tokens:
+                return False
+    return True

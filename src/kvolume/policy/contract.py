@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.geometry import twice_volume, volume
+from kvolume.geometry import twice_volume, volume, whole_blocks
 from kvolume.policy.rules import first_random, next_random
 
 
@@ -73,23 +73,30 @@ class State:
     admitted_volume: float = 0.0  # V: all volume admitted since the queue was last empty
     lane_volume: float = 0.0  # A: the part of it that went through the arrival lane
     random: int = first_random(0)
+    block: int = 1  # KV tokens are handed out in blocks of this many; 1 in the papers' model
 
     @property
     def need(self) -> int:
         """KV tokens that the running requests need in the coming round."""
-        return sum(r.holds for r in self.running)
+        if self.block == 1:
+            return sum(r.holds for r in self.running)
+        return sum(whole_blocks(r.holds, self.block) for r in self.running)
 
     def start(self, start: Start) -> None:
         """Move a waiting request to the running ones and charge its volume, the first time only."""
         request = start.request
         self.waiting.remove(request)
         self.running.append(Running(request, request.kept, request.guess))
-        if request.admissions == 0:
-            charge = float(volume(request.prompt, request.predicted))
-            self.admitted_volume += charge
-            self.lane_volume += charge if start.lane else 0.0
+        self.charge(start)
         if not self.waiting:
             self.admitted_volume = self.lane_volume = 0.0
+
+    def charge(self, start: Start) -> None:
+        """Count the volume of a start, the first time that its request is admitted."""
+        if start.request.admissions == 0:
+            charge = float(volume(start.request.prompt, start.request.predicted))
+            self.admitted_volume += charge
+            self.lane_volume += charge if start.lane else 0.0
 
     def uniform(self) -> Iterator[float]:
         """An endless stream of random numbers in ]0, 1[; the state's generator moves with it."""
@@ -100,7 +107,7 @@ class State:
     def copy(self) -> State:
         """A copy whose queues can be changed without touching this one."""
         return State(self.now, self.kv_tokens, list(self.waiting), list(self.running),
-                     self.admitted_volume, self.lane_volume, self.random)  # fmt: skip
+                     self.admitted_volume, self.lane_volume, self.random, self.block)  # fmt: skip
 
 
 class Start(NamedTuple):

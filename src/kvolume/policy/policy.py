@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from kvolume.policy.admission import Admission, LookAhead
-from kvolume.policy.contract import Plan, Start, State
+from kvolume.policy.contract import Plan, Request, Start, State
 from kvolume.policy.eviction import Eviction, Latest
 from kvolume.policy.order import Order
 from kvolume.predict import Exact, Knowledge
@@ -49,9 +50,14 @@ class Policy:
         """The first of the queue that may start now, with at most `backfill` misfits before it."""
         if not state.waiting:
             return None
-        for misfits, start in enumerate(self.order.queue(state)):
-            if misfits > self.backfill:
-                return None
-            if self.admission.admits(start.request, state):
-                return start
-        return None
+        return first_fit(self.order.queue(state), lambda request: self.admission.admits(request, state), self.backfill)
+
+
+def first_fit(queue: Iterable[Start], admits: Callable[[Request], bool], backfill: int) -> Start | None:
+    """The first of a queue that is admitted, with at most `backfill` misfits before it."""
+    for misfits, start in enumerate(queue):
+        if misfits > backfill:
+            return None
+        if admits(start.request):
+            return start
+    return None

@@ -14,20 +14,31 @@ Lengths = npt.NDArray[Any]
 
 
 class Knowledge:
-    """Base: what a policy is told of each predicted length."""
+    """Base: what a policy is told of each predicted length.
+
+    A simulator learns from the workload itself; a server from the requests that have finished.
+    """
 
     in_sample = False
 
+    def learn(self, predicted: Lengths, output: Lengths) -> Any:
+        """Statistics of requests whose true lengths are known, for `told`."""
+        return None
+
+    def told(self, predicted: Lengths, learned: Any) -> Lengths:
+        """Proxy lengths, at least 1, shape (n,)."""
+        raise NotImplementedError
+
     def reveal(self, predicted: Lengths, output: Lengths) -> Lengths:
         """Proxy lengths, at least 1, shape (n,). `output` (true lengths) may serve only for class statistics."""
-        raise NotImplementedError
+        return self.told(predicted, self.learn(predicted, output))
 
 
 @dataclass(frozen=True)
 class Exact(Knowledge):
     """The predicted length itself."""
 
-    def reveal(self, predicted: Lengths, output: Lengths) -> Lengths:
+    def told(self, predicted: Lengths, learned: Any) -> Lengths:
         return predicted
 
 
@@ -51,8 +62,11 @@ class OneBit(Knowledge):
             return self.most is None
         return self.rule == "empirical" or self.theta is None or self.mu is None
 
-    def reveal(self, predicted: Lengths, output: Lengths) -> Lengths:
-        theta, short, long = self.proxies(predicted, output)
+    def learn(self, predicted: Lengths, output: Lengths) -> tuple[float, float, float]:
+        return self.proxies(predicted, output)
+
+    def told(self, predicted: Lengths, learned: tuple[float, float, float]) -> Lengths:
+        theta, short, long = learned
         return np.where(predicted <= theta, max(short, 1.0), max(long, 1.0))
 
     def proxies(self, predicted: Lengths, output: Lengths) -> tuple[float, float, float]:
