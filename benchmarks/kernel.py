@@ -32,7 +32,9 @@ def make(n: int, kv_tokens: int, load: float, seed: int = 7) -> tuple[np.ndarray
 
 def ours(a: np.ndarray, s: np.ndarray, o: np.ndarray, key: np.ndarray, kv_tokens: int) -> np.ndarray:
     memory = room_for(min(a.size, kv_tokens))
-    return ahead(a, s, o, sortable(key), np.empty(0), kv_tokens, 0.0, *memory, np.zeros(1, np.int64))
+    start = np.full(a.size, -1, np.int64)
+    ahead(a, s, o, sortable(key), np.empty(0), kv_tokens, 0.0, *memory, start, np.zeros(1, np.int64))
+    return start
 
 
 def prototype(folder: Path) -> ModuleType | None:

@@ -15,7 +15,8 @@ POLICIES = (
     "svf:aging=log,kappa=3", "svf:aging=linear,phi=0.1", "svf:aging=log,share=0.2",
     "one-bit", "one-bit:theta=4", "one-bit:rule=worst-case", "one-bit:rule=geometric", "one-bit:share=0.2,keep=0",
     "svf:backfill=2", "svf:backfill=3,share=0.2", "vllm:backfill=2", "fcfs:backfill=8,admission=peak",
-    "vllm:keep=0", "vllm:evict=largest", "vllm:evict=largest,keep=0", "vllm:evict=all", "svf:share=0.3,admission=greedy",
+    "vllm:keep=0", "vllm:evict=largest", "vllm:evict=largest,keep=0", "vllm:evict=all",
+    "svf:share=0.3,admission=greedy",
     "svf:admission=greedy,evict=random,beta=0.3", "svf:admission=protected,alpha=0.1", "sjf:evict=all,keep=0",
     "alpha-protection", "alpha-protection:alpha=0.2,beta=0.2", "alpha-protection:alpha=0.25",
 )  # fmt: skip
@@ -63,7 +64,8 @@ def instances(
     if clocks and draw(st.booleans()):
         clock = draw(st.sampled_from(CLOCKS))
         jitter = np.array(draw(st.lists(st.integers(0, 9), min_size=n, max_size=n)))
-        return Small(Workload(None, s, o, arrival_s=arrival * 0.01 + jitter * 1e-3, predicted=predicted), kv_tokens, clock)
+        times = arrival * 0.01 + jitter * 1e-3
+        return Small(Workload(None, s, o, arrival_s=times, predicted=predicted), kv_tokens, clock)
     return Small(Workload(arrival, s, o, predicted=predicted), kv_tokens)
 
 

@@ -28,7 +28,8 @@ def test_every_error_is_a_kvolume_error_and_a_builtin() -> None:
 
 
 def test_importing_brings_nothing_heavy() -> None:
-    code = "import sys, kvolume; print([m for m in ('numpy','numba','scipy','matplotlib','pyarrow','rich') if m in sys.modules])"
+    heavy = ("numpy", "numba", "scipy", "matplotlib", "pyarrow", "rich")
+    code = f"import sys, kvolume; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
 

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from kvolume.clock import Clock
     from kvolume.engine import Result, simulate
     from kvolume.errors import (
-        InputError, KvolumeError, MissingExtraError, ParameterError, PolicyError, SolverError, UnknownNameError,
+        InputError,
+        KvolumeError,
+        MissingExtraError,
+        ParameterError,
+        PolicyError,
+        SolverError,
+        UnknownNameError,
     )  # fmt: skip
     from kvolume.policy import Policy
     from kvolume.study import Comparison, compare

@@ -12,7 +12,7 @@ from kvolume.clock import Clock, parse_clock
 from kvolume.engine import leap, simulate
 from kvolume.engine.instance import prepare
 from kvolume.errors import PolicyError
-from kvolume.policy import Columns, Planner, Policy, Request, Scale, parse
+from kvolume.policy import Columns, Planner, Policy, Request, Scale, State, parse
 from kvolume.workload import Workload
 
 __all__ = ["check_policy"]
@@ -45,10 +45,13 @@ def _check_keys(policy: Policy) -> None:
             "np.where instead of 'if', or override keys()."
         ) from error
     for i in ids.tolist():
-        request = Request(i, *(int(c[i]) for c in columns[1:]), guess=int(columns.predicted[i]))
+        id, arrival, prompt, predicted = (int(column[i]) for column in columns)
+        request = Request(id, arrival, prompt, predicted, guess=predicted)
         one = float(order.key(request))
         if not np.isclose(one, float(together[i]), rtol=1e-12) or np.isnan(one):
-            raise PolicyError(f"Policy '{policy.name}' gives request {i} the key {one} alone and {together[i]} among all.")
+            raise PolicyError(
+                f"Policy '{policy.name}' gives request {i} the key {one} alone and {together[i]} among all."
+            )
 
 
 def _instances(seed: int, count: int) -> Iterator[tuple[Workload, int, Clock]]:
@@ -62,7 +65,8 @@ def _instances(seed: int, count: int) -> Iterator[tuple[Workload, int, Clock]]:
             times = rng.uniform(0, 0.4, n)
             yield Workload(None, s, o, arrival_s=times, predicted=predicted), kv_tokens, parse_clock("linear")
         else:
-            yield Workload(rng.integers(0, 1 + 30 * (k % 2), n), s, o, predicted=predicted), kv_tokens, parse_clock("unit")
+            rounds = rng.integers(0, 1 + 30 * (k % 2), n)
+            yield Workload(rounds, s, o, predicted=predicted), kv_tokens, parse_clock("unit")
 
 
 def _check_run(planner: Planner, workload: Workload, kv_tokens: int, clock: Clock) -> None:
@@ -78,18 +82,12 @@ def _check_run(planner: Planner, workload: Workload, kv_tokens: int, clock: Cloc
         fast = simulate(workload, planner, engine="leap", **settings)
         if fast.finish.tobytes() != first.finish.tobytes():
             raise PolicyError(f"{where} is scheduled differently by the compiled engine.")
-    state_is_left_alone(planner, workload, kv_tokens, clock)
+    _check_state_is_left_alone(planner, workload, kv_tokens, clock)
 
 
-def state_is_left_alone(planner: Planner, workload: Workload, kv_tokens: int, clock: Clock) -> None:
-    """Raise PolicyError if `plan` changes the state that it is given, or answers twice differently."""
-    from kvolume.policy import State
-
+def _check_state_is_left_alone(planner: Planner, workload: Workload, kv_tokens: int, clock: Clock) -> None:
     i = prepare(workload, planner, kv_tokens, clock)
-    waiting = [
-        Request(j, int(i.arrival[j]), int(i.prompt[j]), i.predicted[j].item(), int(i.guess[j]), i.keys[j].item())
-        for j in range(len(i))
-    ]
+    waiting = [i.request(j) for j in range(len(i))]
     state = State(int(i.arrival.max()), kv_tokens, waiting)
     before = repr(state)
     plans = [repr(planner.plan(state)) for _ in range(2)]

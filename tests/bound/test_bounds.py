@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.strategies import Small, instances
 
 from kvolume import InputError, ParameterError, UnknownNameError, Workload, lower_bound, optimum, simulate
 from kvolume.bound import certify_log
 from kvolume.bound.busy_time import centroid_lag
 from kvolume.clock import parse_clock
-from tests.strategies import Small, instances
 
 KEEPS_NOTHING = ("fcfs", "sjf", "svf", "svf:share=0.3", "svf:backfill=2", "peak", "vllm:keep=0", "random")
 tiny = instances(most=6, longest=6, predictions=False, clocks=False, spread=12)
@@ -137,7 +137,9 @@ def log_of(clock: str, m: int, seed: int) -> tuple[Workload, float]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("clock", ["unit:seconds=0.03", "linear:base=8e-3,request=1e-4,kv_token=1e-5,prefill_token=1e-5"])
+@pytest.mark.parametrize(
+    "clock", ["unit:seconds=0.03", "linear:base=8e-3,request=1e-4,kv_token=1e-5,prefill_token=1e-5"]
+)
 def test_a_log_is_never_certified_better_than_optimal_under_its_own_clock(clock: str, seed: int) -> None:
     log, _ = log_of(clock, 150, seed)
     certificate = certify_log(log, 150, clock)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from tests.strategies import Small, instances, policies
 
 from kvolume import Result, Workload, simulate
-from tests.strategies import Small, instances, policies
 
 
 def assert_equal(x: Result, y: Result) -> None:

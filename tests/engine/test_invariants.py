@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.strategies import Small, instances, policies
 
 from kvolume import InputError, ParameterError, Workload, lower_bound, simulate
-from tests.strategies import Small, instances, policies
 
 NO_EVICTION = ("fcfs", "sjf", "svf", "svf:share=0.3", "svf:backfill=3", "peak", "longest-first", "svf:aging=log")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.strategies import POLICIES
 
 from kvolume import ParameterError, PolicyError, UnknownNameError, Workload, simulate
 from kvolume.policy import Arrival, Entry, Latest, LookAhead, Order, Policy, catalogue, find, parse, registry
 from kvolume.policy.policy import Policy as PolicyClass
 from kvolume.testing import check_policy
-from tests.strategies import POLICIES
 
 
 @pytest.mark.parametrize("text", POLICIES)
@@ -122,7 +122,7 @@ class Overrun(LookAhead):
 
 
 def test_the_checker_catches_an_admission_that_overruns_the_budget() -> None:
-    with pytest.raises(PolicyError, match="needs .* KV tokens in round"):
+    with pytest.raises(PolicyError, match=r"needs .* KV tokens in round"):
         check_policy(Policy(Arrival(), Overrun(), Latest(), name="overrun"))
 
 

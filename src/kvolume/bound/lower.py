@@ -41,7 +41,9 @@ def lower_bound(
             ticks = total_latency_bound(arrival, s, o, kv_tokens, clock)
     elif kind == "prefix":
         if arrival.any() or not clock.unit:
-            raise ParameterError("The prefix bound holds for bursts (all at time 0) in unit rounds only: use 'mean busy time'.")
+            raise ParameterError(
+                "The prefix bound holds for bursts (all at time 0) in unit rounds only: use 'mean busy time'."
+            )
         volumes = np.sort(workload.volumes())
         n = volumes.size
         ticks = float((volumes * np.arange(n, 0, -1.0)).sum()) / kv_tokens * (1 - 1e-12)
@@ -88,8 +90,8 @@ def certify_log(workload: Workload, kv_tokens: int, clock: str | Clock) -> LogCe
     warning = ""
     if mean < bound:
         warning = (
-            f"The log's mean latency of {mean:.4g} s is below the bound of {bound:.4g} s: the clock is too slow for this log "
-            "(or the budget too small), so nothing is certified."
+            f"The log's mean latency of {mean:.4g} s is below the bound of {bound:.4g} s: the clock is too slow for "
+            "this log (or the budget too small), so nothing is certified."
         )
     return LogCertificate(mean, bound, len(workload), assumption, warning)
 
@@ -101,5 +103,6 @@ def check_fits(workload: Workload, kv_tokens: int, *, engine: bool = False) -> N
     if (peaks > kv_tokens).any():
         row = int(np.argmax(peaks > kv_tokens))
         raise InputError(
-            f"Request {row + 1} of '{workload.name}' holds up to {peaks[row]} KV tokens and can never fit into {kv_tokens}."
+            f"Request {row + 1} of '{workload.name}' holds up to {peaks[row]} KV tokens "
+            f"and can never fit into {kv_tokens}."
         )

@@ -49,8 +49,8 @@ def build(arrival: Ints, s: Ints, o: Ints, kv_tokens: int, width: int | None = N
     width = width or upper - int(o.sum()) + 1
     if width * int(o.sum()) > MOST_ENTRIES:
         raise InputError(
-            f"The integer program of {arrival.size} requests has about {width * int(o.sum()):.1e} entries, too many to solve: "
-            f"take fewer or shorter requests (--num-prompts), or use the bound of 'kvolume certify'."
+            f"The integer program of {arrival.size} requests has about {width * int(o.sum()):.1e} entries, "
+            f"too many to solve: take fewer or shorter requests (--num-prompts), or use the bound of 'kvolume certify'."
         )
     request = np.repeat(np.arange(arrival.size), width)
     start = arrival[request] + np.tile(np.arange(width), arrival.size)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from kvolume.clock import Clock
 from kvolume.errors import InputError, ParameterError, PolicyError
 from kvolume.geometry import volume
-from kvolume.policy import Columns, Planner, Policy, Scale
+from kvolume.policy import Columns, Planner, Policy, Request, Scale
 from kvolume.workload import Workload
 
 Ints = npt.NDArray[np.int64]
@@ -37,6 +37,11 @@ class Instance:
 
     def __len__(self) -> int:
         return int(self.rows.size)
+
+    def request(self, j: int) -> Request:
+        """The j-th to arrive, as a policy knows it."""
+        told = self.predicted[j].item(), int(self.guess[j]), self.keys[j].item()
+        return Request(j, int(self.arrival[j]), int(self.prompt[j]), *told)
 
     @property
     def charges(self) -> npt.NDArray[np.float64]:
@@ -74,15 +79,19 @@ def prepare(
     if isinstance(policy, Policy):
         columns = Columns(np.arange(rows.size), arrival, s, predicted)
         keys = policy.order.fit(_scale(columns, kv_tokens, clock)).keys(columns)
-        if keys.shape != rows.shape or keys.dtype.kind not in "iuf" or (keys.dtype.kind == "f" and np.isnan(keys).any()):
-            raise PolicyError(f"The keys of policy '{policy.name}' must be numbers, one for each request, none of them nan.")
+        if keys.shape != rows.shape or keys.dtype.kind not in "iuf" or np.isnan(keys).any():
+            raise PolicyError(
+                f"The keys of policy '{policy.name}' must be numbers, one for each request, and never nan."
+            )
     return Instance(rows, rejected, arrival, s, o, predicted, guess, most, keys, kv_tokens, clock, policy)
 
 
 def check_kv_tokens(kv_tokens: int) -> None:
     """Raise ParameterError unless the budget is a whole number in 1..10^9."""
     if isinstance(kv_tokens, bool) or int(kv_tokens) != kv_tokens or not 1 <= kv_tokens <= MOST_KV_TOKENS:
-        raise ParameterError(f"The budget kv_tokens must be a whole number of tokens in [1, 10^9]. Got {kv_tokens!r} instead.")
+        raise ParameterError(
+            f"The budget kv_tokens must be a whole number of tokens in [1, 10^9]. Got {kv_tokens!r} instead."
+        )
 
 
 def _scale(columns: Columns, kv_tokens: int, clock: Clock) -> Scale:
@@ -97,7 +106,7 @@ def _oversized(workload: Workload, rejected: npt.NDArray[np.bool_], kv_tokens: i
     row = int(np.argmax(rejected))
     s, o = int(workload.prompt_tokens[row]), int(workload.output_tokens[row])
     return InputError(
-        f"{int(rejected.sum())} of {len(workload)} requests of '{workload.name}' can never fit into {kv_tokens} KV tokens; "
-        f"the first is number {row + 1}, with {s} prompt and {o} output tokens. "
+        f"{int(rejected.sum())} of {len(workload)} requests of '{workload.name}' can never fit into {kv_tokens} "
+        f"KV tokens; the first is number {row + 1}, with {s} prompt and {o} output tokens. "
         "Raise --kv-tokens, or use --skip-oversized to count them as rejected."
     )

@@ -14,7 +14,18 @@ from kvolume.engine.result import Episodes, Run, Segments
 from kvolume.engine.watch import Progress, announced, timed, watched
 from kvolume.geometry import volume
 from kvolume.policy import (
-    All, Arrival, ArrivalShare, AtRandom, Greedy, LargestVolume, Latest, LookAhead, Peak, Planner, Policy, Protected,
+    All,
+    Arrival,
+    ArrivalShare,
+    AtRandom,
+    Greedy,
+    LargestVolume,
+    Latest,
+    LookAhead,
+    Peak,
+    Planner,
+    Policy,
+    Protected,
 )  # fmt: skip
 from kvolume.policy.order import Order
 from kvolume.policy.rules import first_random
@@ -61,13 +72,13 @@ def _ahead(i: Instance, policy: Policy, progress: Progress | None) -> Run:
     share = float(policy.order.share)
     memory = room_for(min(len(i), i.kv_tokens))
     charges = i.charges if share else np.empty(0)
-    start = watched(
-        lambda done: ahead(i.arrival, i.prompt, i.output, sortable(i.keys), charges, i.kv_tokens, share, *memory, done),
-        len(i), progress,
-    )  # fmt: skip
+    start = np.full(len(i), -1, np.int64)
+    problem = (i.arrival, i.prompt, i.output, sortable(i.keys), charges, i.kv_tokens, share)
+    watched(lambda done: ahead(*problem, *memory, start, done), len(i), progress)
     finish = start + i.output
     kv_token_ticks = float(volume(i.prompt, i.output).sum())
-    return Run(start, start + 1, finish, np.zeros(len(i), np.int64), start > i.arrival, None, None, kv_token_ticks, True)
+    never, queued = np.zeros(len(i), np.int64), start > i.arrival
+    return Run(start, start + 1, finish, never, queued, None, None, kv_token_ticks, True)
 
 
 def _general(i: Instance, policy: Policy, progress: Progress | None) -> Run:
@@ -85,7 +96,8 @@ def _general(i: Instance, policy: Policy, progress: Progress | None) -> Run:
     )
     return Run(
         r[k.START], r[k.FIRST], r[k.FINISH], r[k.EVICTED], r[k.START_ROUND] > r[k.JOINED],
-        Episodes(*log), None if i.clock.unit else Segments(*stretches), float(f[k.KV_TICKS]), bool(finished),
+        Episodes(*log[:, : z[k.STAYS]]), None if i.clock.unit else Segments(*stretches[:, : z[k.STRETCHES]]),
+        float(f[k.KV_TICKS]), bool(finished),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from kvolume.engine.instance import Instance
 from kvolume.engine.result import NEVER, Episodes, Run, Segments
 from kvolume.errors import PolicyError
-from kvolume.policy import Plan, Policy, Request, Running, Start, State
+from kvolume.policy import Plan, Policy, Running, Start, State
 from kvolume.policy.eviction import UNLIMITED
 from kvolume.policy.rules import first_random, raised
 
@@ -84,9 +84,7 @@ class _Rounds:
         i = self.i
         while self.arrived < len(i) and i.arrival[self.arrived] <= self.tick:
             j = self.arrived
-            self.state.waiting.append(
-                Request(j, int(i.arrival[j]), int(i.prompt[j]), i.predicted[j].item(), int(i.guess[j]), i.keys[j].item())
-            )
+            self.state.waiting.append(i.request(j))
             self.joined[j] = self.state.now
             self.arrived += 1
             self.barren = 0
@@ -112,13 +110,17 @@ class _Rounds:
             state.waiting.sort(key=lambda r: r.id)
             self.barren += 1
             if plan.starts:
-                raise PolicyError(f"Policy '{self.policy.name}' evicts and starts in round {state.now}; it may do one of the two.")
+                raise PolicyError(
+                    f"Policy '{self.policy.name}' evicts and starts in round {state.now}; it may do one of the two."
+                )
 
     def admit(self, plan: Plan) -> None:
         state = self.state
         for start in plan.starts:
             if start.request not in state.waiting:
-                raise PolicyError(f"Policy '{self.policy.name}' starts request {start.request.id}, which is not waiting.")
+                raise PolicyError(
+                    f"Policy '{self.policy.name}' starts request {start.request.id}, which is not waiting."
+                )
             state.start(Start(*start))
             request = start.request
             if self.start[request.id] == NEVER:

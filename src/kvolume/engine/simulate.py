@@ -46,7 +46,8 @@ def simulate(
     if engine == "leap":
         if not leap.can_run(planner):
             raise ParameterError(
-                f"The engine 'leap' cannot run policy '{planner.name}', which has answers of its own: use engine='rounds'."
+                f"The engine 'leap' cannot run policy '{planner.name}', which has answers of its own: "
+                "use engine='rounds'."
             )
         run, seconds = leap.run(instance, progress)
     elif engine == "rounds":

@@ -13,7 +13,7 @@ an algorithm that needs more implements `plan` itself. No policy ever sees a tru
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -78,9 +78,7 @@ class State:
     @property
     def need(self) -> int:
         """KV tokens that the running requests need in the coming round."""
-        if self.block == 1:
-            return sum(r.holds for r in self.running)
-        return sum(whole_blocks(r.holds, self.block) for r in self.running)
+        return needed(self.running, self.block)
 
     def start(self, start: Start) -> None:
         """Move a waiting request to the running ones and charge its volume, the first time only."""
@@ -108,6 +106,13 @@ class State:
         """A copy whose queues can be changed without touching this one."""
         return State(self.now, self.kv_tokens, list(self.waiting), list(self.running),
                      self.admitted_volume, self.lane_volume, self.random, self.block)  # fmt: skip
+
+
+def needed(running: Iterable[Running], block: int = 1) -> int:
+    """KV tokens that these requests need in the coming round, each in whole blocks."""
+    if block == 1:
+        return sum(r.holds for r in running)
+    return sum(whole_blocks(r.holds, block) for r in running)
 
 
 class Start(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kvolume.policy.contract import Running, State
+from kvolume.policy.contract import Running, State, needed
 
 UNLIMITED = 1 << 62
 
@@ -32,7 +32,7 @@ class Eviction:
     def victims(self, state: State) -> list[Running]:
         """Those that leave now, in this order. The state's generator may move, nothing else."""
         stay, gone = list(state.running), []
-        while sum(r.holds for r in stay) > state.kv_tokens:
+        while needed(stay, state.block) > state.kv_tokens:
             victim = self.choose(stay)
             stay = [r for r in stay if r is not victim]
             gone.append(victim)

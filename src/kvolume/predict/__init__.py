@@ -1,4 +1,4 @@
-"""What is known of output lengths: predictors make a workload's `predicted`, knowledge says what a policy sees of it."""
+"""What is known of output lengths: predictors make `predicted`, knowledge says what a policy sees of it."""
 
 from kvolume.predict.knowledge import Exact, Knowledge, OneBit
 from kvolume.predict.predictors import Classes, Interval, Noise, Perfect, Predictor, parse

@@ -82,7 +82,7 @@ class OneBit(Knowledge):
             return theta, short, theta + 1 / mu
         if self.rule != "empirical":
             raise ParameterError(
-                f"The 'rule' parameter of one-bit must be empirical, worst-case or geometric. Got {self.rule!r} instead."
+                f"The 'rule' of one-bit must be empirical, worst-case or geometric. Got {self.rule!r} instead."
             )
         is_short = predicted <= theta
         short = float(output[is_short].mean()) if is_short.any() else theta

@@ -78,7 +78,7 @@ class Classes:
         true = np.searchsorted(self.cuts, o, side="left")
         told = (rng.random(len(workload))[:, None] > upto[true]).sum(axis=1).clip(max=len(self.cuts))
         means = np.array([o[told == k].mean() if (told == k).any() else 1.0 for k in range(len(self.cuts) + 1)])
-        return np.rint(means[told]).clip(min=1).astype(np.int64)
+        return np.asarray(np.rint(means[told]).clip(min=1), np.int64)
 
 
 @cache

@@ -32,16 +32,16 @@ takes_oldest = rule(rules.takes_oldest)
 @kernel
 def ahead(
     a: Ints, s: Ints, o: Ints, key: Ints, charge: Floats, m: int, share: float,
-    mem: Ints, line: Ints, free: Ints, meta: Ints, progress: Ints,
-) -> Ints:  # fmt: skip
-    """First rounds. `a` ascending, every s + o <= m; `charge` (volumes) is read only if share > 0."""
+    mem: Ints, line: Ints, free: Ints, meta: Ints, start: Ints, progress: Ints,
+) -> None:  # fmt: skip
+    """Fill `start` (all -1) with first rounds. `a` ascending, every s + o <= m; `charge` is read only if share > 0."""
     n = a.size
-    start = np.full(n, -1, np.int64)
     keys = np.empty(n, np.int64)
     items = np.empty(n, np.int64)
     queued = 0  # entries of the heap; with lanes some of them have started and are dropped when they surface
     e = np.empty(4096, np.int64)
-    after = np.zeros(4098, np.int64)
+    after = np.empty(4098, np.int64)
+    after[0] = 0
     lo = 0
     end = 0
     flat = True
@@ -60,7 +60,7 @@ def ahead(
             nx += 1
         if waiting == 0:
             if nx == n:
-                return start
+                return
             now = a[nx]
             queued = 0
             continue

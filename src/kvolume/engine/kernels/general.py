@@ -13,14 +13,17 @@ import numpy.typing as npt
 
 from kvolume.engine.kernels.bitset import add, discard, next_from
 from kvolume.engine.kernels.jit import inner, kernel, rule
+from kvolume.geometry import twice_volume as plain_twice_volume
+from kvolume.policy import rules
+
+# isort: off
 from kvolume.engine.kernels.state import (
     ADMITTED, ALL, BARREN, BEGIN, BY, BY_ARRIVAL, BY_RANK, DUE, EVICTED, FAR, FINISH, FIRST, FIRST_DUE, GREEDY, GUESS,
     JOINED, KV_TICKS, LATEST, LOOK_AHEAD, MADE, MOST, NEED_W, NEXT, NOW, PREFILL, PREFILLING, RANDOM, RANK, RESERVED,
     RNG, RUN, SIZE, START, START_ROUND, STAY, STAYS, STRETCHES, THROUGH_LANE, TICK, WAITING, A, Costs, O, Rules, S,
     duration, earliest, kv_integral, put, rounds_until, take,
 )  # fmt: skip
-from kvolume.geometry import twice_volume as plain_twice_volume
-from kvolume.policy import rules
+# isort: on
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -275,7 +278,9 @@ def advance(
 def grown(log: Ints) -> Ints:
     """The same log with twice the room."""
     bigger = np.empty((log.shape[0], 2 * log.shape[1]), np.int64)
-    bigger[:, : log.shape[1]] = log
+    for i in range(log.shape[0]):  # loops: an assignment of slices would take longest of all to compile
+        for j in range(log.shape[1]):
+            bigger[i, j] = log[i, j]
     return bigger
 
 
@@ -284,7 +289,10 @@ def general(
     p: Ints, r: Ints, z: Ints, f: Floats, v: Ints, low: Words, high: Words, charge: Floats,
     u: Rules, costs: Costs, progress: Ints,
 ) -> tuple[Ints, Ints, bool]:  # fmt: skip
-    """Run to the end. The log of stays, the log of stretches, whether everybody finished; the rest is in r and f."""
+    """Run to the end; the result is in r, z and f. The log of stays, that of stretches, whether everybody finished.
+
+    The logs have room to spare: z[STAYS] and z[STRETCHES] columns are filled.
+    """
     log = np.empty((4, p.shape[1] + 64), np.int64)
     stretches = np.empty((2, 64), np.int64)
     finished = True
@@ -317,4 +325,4 @@ def general(
         advance(p, r, z, f, v, u, costs, evicted, wake, stretches)
     for j in range(z[SIZE]):
         log[UNTIL, r[STAY, v[RUN, j]]] = z[NOW]
-    return log[:, : z[STAYS]], stretches[:, : z[STRETCHES]], finished
+    return log, stretches, finished

@@ -10,7 +10,7 @@ from kvolume.engine.kernels.jit import inner
 Ints = npt.NDArray[np.int64]
 
 
-def sortable(keys: npt.NDArray[np.number]) -> Ints:  # type: ignore[type-arg]
+def sortable(keys: npt.NDArray[np.number]) -> Ints:
     """Any numeric keys as int64 in the same order, so that kernels need one signature."""
     if keys.dtype.kind in "iu":
         return np.ascontiguousarray(keys, np.int64)

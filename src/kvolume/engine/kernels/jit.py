@@ -17,8 +17,6 @@ from typing import Any, TypeVar
 import numba
 from numba import njit
 
-import kvolume
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 SOURCES = ("engine/kernels/*.py", "bound/kernels.py", "policy/rules.py", "geometry.py")
@@ -52,7 +50,7 @@ def _cached(function: F, **options: Any) -> F:
 @cache
 def cache_folder() -> Path:
     """Where compiled kernels are kept: NUMBA_CACHE_DIR if set, else the user's cache, else a temporary folder."""
-    home = Path(kvolume.__file__).parent
+    home = Path(__file__).parents[2]
     digest = hashlib.sha256(numba.__version__.encode())
     for pattern in SOURCES:
         for path in sorted(home.glob(pattern)):
