@@ -18,13 +18,14 @@ SETTINGS = (("sharegpt8k_lengths", 131_072), ("azure2023_code", 131_072), ("serv
 def main(n: int) -> int:
     for load in (0.97, 1.03):
         print(f"### Load {load}\n")
-        print("| workload |" + "".join(f" {p} |" for p in POLICIES))
-        print("|:--|" + "--:|" * len(POLICIES))
+        print("| workload | policy | mean | P99 | P99.9 | longest |")
+        print("|:--|:--|--:|--:|--:|--:|")
         for name, kv_tokens in SETTINGS:
             made = kvolume.compare(name, POLICIES, num_prompts=n, arrivals="poisson", load=load, kv_tokens=kv_tokens)
-            row = (" / ".join(f"{r[m]:.3g}" if r[m] < 100 else f"{r[m]:,.0f}" for m in ("mean_latency", "p99", "p999", "max"))
-                   for r in made.rows)  # fmt: skip
-            print(f"| {name} | " + " | ".join(row) + " |")
+            for row in made.rows:
+                numbers = (row[m] for m in ("mean_latency", "p99", "p999", "max"))
+                print(f"| {name} | {row['policy']} | " + " | ".join(f"{x:,.3g}" if x < 100 else f"{x:,.0f}" for x in numbers) + " |")
+                name = ""
         print()
     return 0
 
