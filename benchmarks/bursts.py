@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import kvolume
-from kvolume.workload.synthetic import draw
+from kvolume.workload import draw
 
 KV_TOKENS = 131_072
 N = 100_000

@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from kvolume.bound.busy_time import total_latency_bound
+from kvolume.bound.fits import check_fits
 from kvolume.bound.result import Bound, LogCertificate
 from kvolume.clock import Clock, parse_clock
-from kvolume.engine.instance import check_kv_tokens
 from kvolume.engine.watch import announced
 from kvolume.errors import InputError, ParameterError, unknown_name
-from kvolume.geometry import peak
 from kvolume.workload import Workload
 
 KINDS = ("mean busy time", "prefix", "lp")
@@ -94,15 +93,3 @@ def certify_log(workload: Workload, kv_tokens: int, clock: str | Clock) -> LogCe
             "this log (or the budget too small), so nothing is certified."
         )
     return LogCertificate(mean, bound, len(workload), assumption, warning)
-
-
-def check_fits(workload: Workload, kv_tokens: int, *, engine: bool = False) -> None:
-    """Raise InputError for a request that can never fit, ParameterError for a bad budget."""
-    check_kv_tokens(kv_tokens)
-    peaks = peak(workload.prompt_tokens, workload.output_tokens, "engine" if engine else "unit")
-    if (peaks > kv_tokens).any():
-        row = int(np.argmax(peaks > kv_tokens))
-        raise InputError(
-            f"Request {row + 1} of '{workload.name}' holds up to {peaks[row]} KV tokens "
-            f"and can never fit into {kv_tokens}."
-        )

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.bound.lower import check_fits
+from kvolume.bound.fits import check_fits
 from kvolume.bound.result import Optimum
 from kvolume.engine import simulate
 from kvolume.errors import InputError, SolverError, missing_extra, unknown_name

@@ -6,22 +6,14 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kvolume.errors import ParameterError, unknown_name
 from kvolume.text import check_keys, number, parse_spec
-from kvolume.workload import Workload
-
-
-class Predictor(Protocol):
-    """Anything that predicts the output lengths of a workload."""
-
-    def predict(self, workload: Workload, rng: np.random.Generator) -> npt.NDArray[Any]:
-        """Predicted output tokens, at least 1, shape (n,)."""
-        ...
+from kvolume.workload import Predictor, Workload
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,16 @@ from kvolume.errors import InputError, ParameterError
 from kvolume.geometry import volume
 from kvolume.workload.columns import as_arrival_rounds, as_seconds, as_tokens
 
-if TYPE_CHECKING:
-    from kvolume.predict import Predictor
-
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+
+class Predictor(Protocol):
+    """Anything that predicts the output lengths of a workload (kvolume.predict has some)."""
+
+    def predict(self, workload: Workload, rng: np.random.Generator) -> npt.NDArray[Any]:
+        """Predicted output tokens, at least 1, shape (n,)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
