@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
+
 import numpy as np
 import pytest
 from tests.strategies import POLICIES
@@ -124,6 +126,20 @@ class Overrun(LookAhead):
 def test_the_checker_catches_an_admission_that_overruns_the_budget() -> None:
     with pytest.raises(PolicyError, match=r"needs .* KV tokens in round"):
         check_policy(Policy(Arrival(), Overrun(), Latest(), name="overrun"))
+
+
+ENTRY = Entry("shortest-prompt-elsewhere", "Shortest prompt first.", lambda v: Policy(ShortestPrompt()))
+
+
+def test_an_installed_package_adds_a_policy_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint(ENTRY.id, f"{__name__}:ENTRY", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == registry.GROUP else [])
+    registry._entries.cache_clear()
+    try:
+        assert parse(ENTRY.id).name == ENTRY.id
+        assert ENTRY in catalogue()
+    finally:
+        registry._entries.cache_clear()
 
 
 def test_a_registered_policy_is_found_by_name() -> None:

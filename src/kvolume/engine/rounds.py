@@ -8,29 +8,32 @@ their last one leave at the end of the round. Each invariant of ARCHITECTURE.md 
 from __future__ import annotations
 
 from dataclasses import replace
+from time import monotonic
 
 import numpy as np
 
 from kvolume.engine.instance import Instance
 from kvolume.engine.result import NEVER, Episodes, Run, Segments
+from kvolume.engine.watch import Progress
 from kvolume.errors import PolicyError
 from kvolume.policy import Plan, Policy, Running, Start, State
 from kvolume.policy.eviction import UNLIMITED
 from kvolume.policy.rules import first_random, raised
 
 
-def run(instance: Instance) -> Run:
+def run(instance: Instance, progress: Progress | None = None) -> Run:
     """Drive any policy through the instance, round by round."""
-    return _Rounds(instance).run()
+    return _Rounds(instance, progress).run()
 
 
 class _Rounds:
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, progress: Progress | None) -> None:
         n, policy = len(instance), instance.policy
         self.i, self.policy, self.clock = instance, policy, instance.clock
         seed = policy.seed if isinstance(policy, Policy) else 0
         self.patience = policy.eviction.patience if isinstance(policy, Policy) else UNLIMITED
         self.state = State(0, instance.kv_tokens, random=first_random(seed))
+        self.progress, self.told = progress, monotonic()
         self.tick = 0
         self.arrived = 0  # requests 0..arrived-1 have arrived
         self.barren = 0  # evicting rounds since the last completion or arrival
@@ -63,6 +66,7 @@ class _Rounds:
                 self.idle_until(int(self.i.arrival[self.arrived]))
                 continue
             self.advance(plan)
+            self.tell()
         for stay in self.stay_of.values():
             stay[2] = self.state.now
         columns = np.array(self.stays, np.int64).reshape(-1, 4).T
@@ -73,6 +77,12 @@ class _Rounds:
             self.start, self.first, self.finish, self.evicted, self.start_round > self.joined,
             Episodes(*columns), segments, self.kv_token_ticks, finished,
         )  # fmt: skip
+
+    def tell(self) -> None:
+        """Report how many have finished, four times a second."""
+        if self.progress is not None and monotonic() - self.told > 0.25:
+            self.told = monotonic()
+            self.progress(int((self.finish != NEVER).sum()), len(self.i))
 
     def idle_until(self, tick: int) -> None:
         if tick > self.tick:

@@ -32,7 +32,7 @@ def simulate(
 
     `engine`: `rounds` steps every round in plain Python and is the specification; `leap` is compiled, leaps from
     event to event and gives the same result; `auto` takes leap where it can. `progress(done, total)` is called
-    from another thread now and then. Times of the Result are in the workload's unit.
+    now and then. Times of the Result are in the workload's unit.
 
     Raises InputError for a request that can never fit (unless `skip_oversized`: it is then counted as rejected),
     ParameterError for a budget outside [1, 10^9], UnknownNameError for an unknown policy or clock.
@@ -51,7 +51,7 @@ def simulate(
             )
         run, seconds = leap.run(instance, progress)
     elif engine == "rounds":
-        run, seconds = timed(rounds.run, instance)
+        run, seconds = timed(rounds.run, instance, progress)
     else:
         raise unknown_name("engine", engine, ("auto", "rounds", "leap"))
     return _result(workload, instance, run, engine, seconds)

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
@@ -39,25 +40,31 @@ def _announce() -> None:
 
 
 def watched(kernel: Callable[[npt.NDArray[np.int64]], T], total: int, progress: Progress | None) -> T:
-    """Call `kernel(counter)`; while it runs, without the interpreter lock, report counter[0] four times a second."""
+    """Call `kernel(counter)` and report counter[0] four times a second while it runs.
+
+    The kernel runs in a thread of its own, without the interpreter lock, so that the caller's thread can report and
+    can be interrupted. Without `progress` it is simply called.
+    """
     counter = np.zeros(1, np.int64)
     if progress is None:
         return kernel(counter)
-    done = threading.Event()
+    outcome: Future[T] = Future()
 
-    def report() -> None:
-        while not done.wait(0.25):
+    def work() -> None:
+        try:
+            outcome.set_result(kernel(counter))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    while True:
+        try:
+            result = outcome.result(timeout=0.25)
+        except TimeoutError:
             progress(int(counter[0]), total)
-
-    thread = threading.Thread(target=report, daemon=True)
-    thread.start()
-    try:
-        result = kernel(counter)
-    finally:
-        done.set()
-        thread.join()
-    progress(total, total)
-    return result
+        else:
+            progress(total, total)
+            return result
 
 
 def timed(function: Callable[..., T], *args: Any) -> tuple[T, float]:

@@ -125,7 +125,7 @@ def compare(
     """Run several policies on one workload of `kv_tokens` and set them against a proven lower bound.
 
     `source` is a Workload, a file or a built-in name; the other arguments are the options of `kvolume compare`.
-    `progress(what, done, total)` is called now and then from another thread. Raises InputError, ParameterError or
+    `progress(what, done, total)` is called now and then. Raises InputError, ParameterError or
     UnknownNameError before anything runs.
     """
     given = isinstance(source, Workload)
