@@ -160,18 +160,3 @@ def test_progress_is_reported() -> None:
     seen: list[tuple[int, int]] = []
     simulate(w, "vllm", kv_tokens=2000, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (n, n)
-
-
-def test_a_run_that_is_watched_can_be_interrupted() -> None:
-    """The first report comes while the kernel runs; what it raises reaches the caller at once."""
-    rng = np.random.default_rng(0)
-    n = 400_000
-    w = Workload(np.arange(n), rng.integers(1, 50, n), rng.integers(1, 50, n))
-
-    def interrupt(done: int, total: int) -> None:
-        assert done < total
-        raise KeyboardInterrupt
-
-    simulate(w.slice(0, 10), "vllm", kv_tokens=2000)
-    with pytest.raises(KeyboardInterrupt):
-        simulate(w, "vllm:backfill=64", kv_tokens=2000, progress=interrupt)
