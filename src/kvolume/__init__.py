@@ -3,7 +3,7 @@
 >>> import kvolume
 >>> w = kvolume.Workload(arrival=[0, 0, 0], prompt_tokens=[1, 5, 2], output_tokens=[3, 1, 4])
 >>> kvolume.simulate(w, "svf", kv_tokens=8).finish.tolist()
-[3, 4, 7]
+[3, 1, 5]
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Bound": "bound", "Clock": "clock", "Comparison": "study", "InputError": "errors", "KvolumeError": "errors",
+    "Bound": "bound", "Clock": "clock", "Comparison": "study.compare", "InputError": "errors", "KvolumeError": "errors",
     "MissingExtraError": "errors", "Optimum": "bound", "ParameterError": "errors", "Policy": "policy",
     "PolicyError": "errors", "Result": "engine", "SolverError": "errors", "UnknownNameError": "errors",
-    "Workload": "workload", "compare": "study", "lower_bound": "bound", "optimum": "bound", "simulate": "engine",
+    "Workload": "workload", "compare": "study.compare", "lower_bound": "bound", "optimum": "bound", "simulate": "engine",
 }  # fmt: skip
 
 __all__ = [
