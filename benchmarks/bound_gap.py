@@ -6,7 +6,10 @@ Prompts 0..6, outputs 1..8, 8 requests, budget 1 to 3 times the largest peak; a 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -25,6 +28,20 @@ def instance(rng: np.random.Generator, load: float | None) -> tuple[kvolume.Work
     return burst.with_arrivals(np.floor(np.cumsum(gaps) - gaps[0]).astype(np.int64)), kv_tokens
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without what the solver's library prints of its own accord on stdout."""
+    sys.stdout.flush()
+    out = os.dup(1)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 1)
+    try:
+        yield
+    finally:
+        os.dup2(out, 1)
+        os.close(out)
+
+
 def main(count: int) -> int:
     print("| arrivals | instances | " + " | ".join(f"optimum / {k}: mean, worst" for k in KINDS) + " | svf / optimum: mean, worst |")
     print("|:--|--:|--:|--:|--:|--:|")
@@ -33,7 +50,8 @@ def main(count: int) -> int:
         ratios: dict[str, list[float]] = {k: [] for k in (*KINDS, "svf")}
         for _ in range(count):
             w, kv_tokens = instance(rng, load)
-            best = kvolume.optimum(w, kv_tokens)
+            with quiet():
+                best = kvolume.optimum(w, kv_tokens)
             if not best.proven:
                 continue
             for kind in KINDS:
