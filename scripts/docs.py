@@ -3,7 +3,8 @@
 A ```console block holds commands (`$ ...`) and their output; this runs them, in a folder of their own for each file,
 and puts the output in. With --tables it also runs the command of every table that is marked so:
 
-    <!-- table: python benchmarks/loads.py recorded -->  ...  <!-- end of table -->
+    <!-- table: python benchmarks/loads.py recorded -->  ...  <!-- end of table -->    (Markdown)
+    <!-- text: python benchmarks/kernel.py -->  ...  <!-- end of text -->              (as it is)
 
 Files that are shown whole, marked `<!-- file: examples/own_policy.py -->`, are copied.
 Blocks that read ../shared/traces are left alone where that folder of traces is not beside the project.
@@ -27,6 +28,7 @@ SHARED = ROOT.parent / "shared"
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILE = re.compile(r"^<!-- file: (.+?) -->\n(.*?)^<!-- end of file -->$", re.DOTALL | re.MULTILINE)
 TABLE = re.compile(r"^<!-- table: (.+?) -->\n(.*?)^<!-- end of table -->$", re.DOTALL | re.MULTILINE)
+TEXT = re.compile(r"^<!-- text: (.+?) -->\n(.*?)^<!-- end of text -->$", re.DOTALL | re.MULTILINE)
 
 
 def files() -> list[Path]:
@@ -112,7 +114,10 @@ def updated(text: str, *, tables: bool) -> str:
 
         text = CONSOLE.sub(console, text)
     text = FILE.sub(lambda m: f"<!-- file: {m[1]} -->\n```py\n{(ROOT / m[1]).read_text()}```\n<!-- end of file -->", text)
-    return TABLE.sub(lambda m: f"<!-- table: {m[1]} -->\n{table(m[1])}\n<!-- end of table -->", text) if tables else text
+    if not tables:
+        return text
+    text = TABLE.sub(lambda m: f"<!-- table: {m[1]} -->\n{table(m[1])}\n<!-- end of table -->", text)
+    return TEXT.sub(lambda m: f"<!-- text: {m[1]} -->\n```text\n{table(m[1])}```\n<!-- end of text -->", text)
 
 
 def table(command: str) -> str:
