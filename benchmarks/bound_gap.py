@@ -43,7 +43,8 @@ def quiet() -> Iterator[None]:
 
 
 def main(count: int) -> int:
-    print("| arrivals | instances | " + " | ".join(f"optimum / {k}: mean, worst" for k in KINDS) + " | svf / optimum: mean, worst |")
+    over = " | ".join(f"optimum / {k}: mean, worst" for k in KINDS)
+    print(f"| arrivals | instances | {over} | svf / optimum: mean, worst |")
     print("|:--|--:|--:|--:|--:|--:|")
     for load in (None, 0.6, 1.0, 1.5):
         rng = np.random.default_rng(0)
@@ -59,7 +60,8 @@ def main(count: int) -> int:
                     ratios[kind].append(best.total_latency / kvolume.lower_bound(w, kv_tokens, kind=kind).total_latency)
             ratios["svf"].append(kvolume.simulate(w, "svf", kv_tokens=kv_tokens).total_latency / best.total_latency)
         cells = [f"{np.mean(r):.3f}, {max(r):.3f}" if r else "–" for r in ratios.values()]
-        print(f"| {'burst' if load is None else f'load {load}'} | {len(ratios['svf'])} | " + " | ".join(cells) + " |", flush=True)
+        arrivals = "burst" if load is None else f"load {load}"
+        print(f"| {arrivals} | {len(ratios['svf'])} | " + " | ".join(cells) + " |", flush=True)
     return 0
 
 

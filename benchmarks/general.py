@@ -10,16 +10,23 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from kernel import make
 
 import kvolume
+from kernel import make
 
-RUNS = (("svf", "unit"), ("svf:backfill=1", "unit"), ("svf:admission=greedy", "unit"), ("vllm", "unit"), ("svf", "linear"))
+RUNS = (
+    ("svf", "unit"),
+    ("svf:backfill=1", "unit"),
+    ("svf:admission=greedy", "unit"),
+    ("vllm", "unit"),
+    ("svf", "linear"),
+)
 CASES = ((100_000, 1.2), (1_048_576, 1.2), (8_388_608, 1.2))
 
 
 def main(n: int) -> int:
-    print("| KV tokens | running | " + " | ".join(f"{p}{'' if c == 'unit' else ', linear clock'}" for p, c in RUNS) + " |")
+    titles = (policy + ("" if clock == "unit" else ", linear clock") for policy, clock in RUNS)
+    print("| KV tokens | running | " + " | ".join(titles) + " |")
     print("|--:|--:|" + "--:|" * len(RUNS))
     for kv_tokens, load in CASES:
         a, s, o = make(n, kv_tokens, load)
@@ -27,7 +34,8 @@ def main(n: int) -> int:
         running = 0.0
         for policy, clock in RUNS:
             w = kvolume.Workload(None, s, o, arrival_s=a * 0.03)
-            best = min((kvolume.simulate(w, policy, kv_tokens=kv_tokens, clock=clock) for _ in range(3)), key=lambda r: r.wall_seconds)
+            results = [kvolume.simulate(w, policy, kv_tokens=kv_tokens, clock=clock) for _ in range(3)]
+            best = min(results, key=lambda r: r.wall_seconds)
             speeds.append(n / best.wall_seconds)
             if policy == "svf" and clock == "unit":
                 stay = np.rint((best.finish - best.start) / 0.03)

@@ -40,8 +40,9 @@ def main(n: int) -> int:
         if cv is None:
             row.append("–")
         else:
-            drawn = gaps(known["arrivals"]["process"], n, np.random.default_rng(0))
-            row.append(f"{drawn.std() / drawn.mean():.2f} ({cv:.2f}), {parse_spec(known['arrivals']['process'], '')[0]}")
+            process = known["arrivals"]["process"]
+            drawn = gaps(process, n, np.random.default_rng(0))
+            row.append(f"{drawn.std() / drawn.mean():.2f} ({cv:.2f}), {parse_spec(process, '')[0]}")
         print(f"| {name} | " + " | ".join(row) + " |")
     return 0
 

@@ -48,7 +48,10 @@ def prototype(folder: Path) -> ModuleType | None:
 
 def main(folder: Path) -> int:
     proto, ok = prototype(folder), True
-    print(f"{'policy':6} {'KV tokens':>10} {'load':>5} {'running':>8} {'kernel req/s':>13} {'prototype':>10} {'ratio':>6} {'target':>7}")
+    print(
+        f"{'policy':6} {'KV tokens':>10} {'load':>5} {'running':>8} {'kernel req/s':>13} {'prototype':>10} "
+        f"{'ratio':>6} {'target':>7}"
+    )
     for kv_tokens, load, target in CASES:
         a, s, o = make(N, kv_tokens, load)
         for name, key in (("fcfs", np.arange(N)), ("svf", volume(s, o))):

@@ -23,7 +23,8 @@ def budget(name: str) -> int:
 
 
 def ratios(name: str, load: float | None, arrivals: str, n: int) -> list[float | None]:
-    times = {"burst": True} if load is None else {"load": load, "arrivals": None if arrivals == "recorded" else arrivals}
+    shape = None if arrivals == "recorded" else arrivals
+    times = {"burst": True} if load is None else {"load": load, "arrivals": shape}
     comparison = kvolume.compare(name, POLICIES, num_prompts=n, kv_tokens=budget(name), **times)
     return [row["ratio_to_bound"] for row in comparison.rows]
 

@@ -10,7 +10,15 @@ import sys
 
 import kvolume
 
-POLICIES = ("fcfs", "sjf", "svf", "svf:share=0.1", "svf:share=0.5", "svf:aging=log,kappa=3", "svf:aging=linear,phi=0.01")
+POLICIES = (
+    "fcfs",
+    "sjf",
+    "svf",
+    "svf:share=0.1",
+    "svf:share=0.5",
+    "svf:aging=log,kappa=3",
+    "svf:aging=linear,phi=0.01",
+)
 SETTINGS = (("sharegpt8k_lengths", 131_072), ("azure2023_code", 131_072), ("servegen_m_large", 131_072),
             ("mooncake_conversation", 524_288))  # fmt: skip
 
@@ -24,7 +32,8 @@ def main(n: int) -> int:
             made = kvolume.compare(name, POLICIES, num_prompts=n, arrivals="poisson", load=load, kv_tokens=kv_tokens)
             for row in made.rows:
                 numbers = (row[m] for m in ("mean_latency", "p99", "p999", "max"))
-                print(f"| {name} | {row['policy']} | " + " | ".join(f"{x:,.3g}" if x < 100 else f"{x:,.0f}" for x in numbers) + " |")
+                shown = (f"{x:,.3g}" if x < 100 else f"{x:,.0f}" for x in numbers)
+                print(f"| {name} | {row['policy']} | " + " | ".join(shown) + " |")
                 name = ""
         print()
     return 0

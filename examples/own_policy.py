@@ -44,6 +44,8 @@ ENTRY = Entry(
 if __name__ == "__main__":
     register(ENTRY)  # an installed package does it by entry point instead
     check_policy("smallest-peak:patience=2")
-    comparison = kvolume.compare("sharegpt8k_lengths", ["fcfs", "sjf", "smallest-peak", "svf"], num_prompts=5000, load=0.97)
+    comparison = kvolume.compare(
+        "sharegpt8k_lengths", ["fcfs", "sjf", "smallest-peak", "svf"], num_prompts=5000, load=0.97
+    )
     for row in comparison.rows:
         print(f"{row['policy']:14} {row['mean_latency']:6.2f} s, {row['ratio_to_bound']:.2f} times the bound")

@@ -78,7 +78,13 @@ def run(command: str, work: Path) -> str:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         env = {k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"PATH": path}
         done = subprocess.run(
-            ["bash", "-c", command], cwd=work, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+            ["bash", "-c", command],
+            cwd=work,
+            env=env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
         return done.stdout
     from kvolume.cli import main
@@ -113,7 +119,9 @@ def updated(text: str, *, tables: bool) -> str:
             return match[0] if essence(new) == essence(old) else f"```console\n{new}```"
 
         text = CONSOLE.sub(console, text)
-    text = FILE.sub(lambda m: f"<!-- file: {m[1]} -->\n```py\n{(ROOT / m[1]).read_text()}```\n<!-- end of file -->", text)
+    text = FILE.sub(
+        lambda m: f"<!-- file: {m[1]} -->\n```py\n{(ROOT / m[1]).read_text()}```\n<!-- end of file -->", text
+    )
     if not tables:
         return text
     text = TABLE.sub(lambda m: f"<!-- table: {m[1]} -->\n{table(m[1])}\n<!-- end of table -->", text)

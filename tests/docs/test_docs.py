@@ -61,7 +61,9 @@ def test_docstring_of_the_package() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, **by_name)
 def test_examples_print_what_stands_beside_them(example: Path, tmp_path: Path) -> None:
-    out = subprocess.run([sys.executable, str(example)], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        [sys.executable, str(example)], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
     assert out == example.with_suffix(".out").read_text(encoding="utf-8")
 
 
