@@ -10,7 +10,7 @@ import numpy as np
 
 from kvolume.clock import UNIT, Clock
 from kvolume.engine.instance import Instance, prepare
-from kvolume.engine.result import Episodes, Run, Segments
+from kvolume.engine.result import NEVER, Episodes, Run, Segments
 from kvolume.engine.watch import Progress, announced, timed, watched
 from kvolume.geometry import volume
 from kvolume.policy import (
@@ -34,6 +34,8 @@ from kvolume.workload import Workload
 if TYPE_CHECKING:
     from kvolume.engine.kernels import state as k
 
+Kernel = Callable[[Instance, Policy, Progress | None], Run]
+
 
 def can_run(policy: Planner) -> bool:
     """Can this engine run the policy? Only built-in answers have a compiled twin; orders may be anybody's."""
@@ -50,14 +52,23 @@ def run(instance: Instance, progress: Progress | None = None) -> tuple[Run, floa
     """Simulate, and how many seconds that took; equal to `rounds.run` on every instance."""
     policy = instance.policy
     assert isinstance(policy, Policy)
-    simple = isinstance(policy.admission, LookAhead) and policy.backfill == 0 and instance.clock.unit
-    kernel = _ahead if simple and instance.exact else _general
+    kernel = _kernel(instance, policy)
     _warm_up(kernel)
     return timed(kernel, instance, policy, progress)
 
 
+def _kernel(i: Instance, policy: Policy) -> Kernel:
+    """The quickest kernel that can run it; `_general` can run everything."""
+    if policy.backfill == 0 and i.clock.unit:
+        if isinstance(policy.admission, LookAhead) and i.exact:
+            return _ahead
+        if isinstance(policy.admission, Greedy | Protected) and isinstance(policy.eviction, Latest):
+            return _greedy
+    return _general
+
+
 @cache
-def _warm_up(kernel: Callable[[Instance, Policy, Progress | None], Run]) -> None:
+def _warm_up(kernel: Kernel) -> None:
     """Compile a kernel, or load it from its cache, on the smallest instance, so that no run is timed with it."""
     policy = Policy(Arrival())
     with announced():
@@ -79,6 +90,27 @@ def _ahead(i: Instance, policy: Policy, progress: Progress | None) -> Run:
     kv_token_ticks = float(volume(i.prompt, i.output).sum())
     never, queued = np.zeros(len(i), np.int64), start > i.arrival
     return Run(start, start + 1, finish, never, queued, None, None, kv_token_ticks, True)
+
+
+def _greedy(i: Instance, policy: Policy, progress: Progress | None) -> Run:
+    from kvolume.engine.kernels import greedy as k
+    from kvolume.engine.kernels.heap import sortable
+
+    admission, share = policy.admission, float(policy.order.share)
+    limit = admission.limit(i.kv_tokens) if isinstance(admission, Protected) else i.kv_tokens
+    charges = i.charges if share else np.empty(0)
+    r = np.full((7, len(i)), -1, np.int64)
+    r[[k.MADE, k.EVICTED]] = 0
+    q = np.zeros((3, len(i)), np.bool_)
+    problem = (i.arrival, i.prompt, i.output, sortable(i.keys), charges)
+    rules = (i.kv_tokens, limit, policy.eviction.keep, share)
+    log, stays, finished = watched(lambda done: k.greedy(*problem, *rules, r, q, done), len(i), progress)
+    episodes = Episodes(*log[:, :stays])
+    start, finish = r[k.START], r[k.FINISH]
+    first = np.where(start < 0, NEVER, start + 1)
+    rounds = episodes.end - episodes.begin
+    held = rounds * (i.prompt[episodes.request] + episodes.kept) + rounds * (rounds + 1) // 2
+    return Run(start, first, finish, r[k.EVICTED], start > i.arrival, episodes, None, float(held.sum()), bool(finished))
 
 
 def _general(i: Instance, policy: Policy, progress: Progress | None) -> Run:

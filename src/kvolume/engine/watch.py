@@ -36,7 +36,7 @@ def announced() -> Iterator[None]:
 
 @cache
 def _announce() -> None:
-    print("Compiling the kernels: once, about ten seconds in all; they are cached.", file=sys.stderr, flush=True)
+    print("Compiling the kernels: once, under ten seconds in all; they are cached.", file=sys.stderr, flush=True)
 
 
 def watched(kernel: Callable[[npt.NDArray[np.int64]], T], total: int, progress: Progress | None) -> T:

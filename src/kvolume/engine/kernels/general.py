@@ -21,7 +21,7 @@ from kvolume.engine.kernels.state import (
     ADMITTED, ALL, BARREN, BEGIN, BY, BY_ARRIVAL, BY_RANK, DUE, EVICTED, FAR, FINISH, FIRST, FIRST_DUE, GREEDY, GUESS,
     JOINED, KV_TICKS, LATEST, LOOK_AHEAD, MADE, MOST, NEED_W, NEXT, NOW, PREFILL, PREFILLING, RANDOM, RANK, RESERVED,
     RNG, RUN, SIZE, START, START_ROUND, STAY, STAYS, STRETCHES, THROUGH_LANE, TICK, WAITING, A, Costs, O, Rules, S,
-    duration, earliest, kv_integral, put, rounds_until, take,
+    KEPT, SINCE, UNTIL, WHO, duration, earliest, grown, kv_integral, put, rounds_until, take,
 )  # fmt: skip
 # isort: on
 
@@ -33,10 +33,6 @@ takes_oldest = rule(rules.takes_oldest)
 raised = rule(rules.raised)
 next_random = rule(rules.next_random)
 twice_volume = rule(plain_twice_volume)
-
-# rows of the log of stays
-WHO, SINCE, UNTIL, KEPT = range(4)
-
 
 @inner
 def offset(p: Ints, r: Ints, c: int) -> int:
@@ -272,16 +268,6 @@ def advance(
             r[FIRST, v[RUN, j]] = z[TICK]
     z[PREFILLING] = 0
     z[PREFILL] = 0
-
-
-@inner
-def grown(log: Ints) -> Ints:
-    """The same log with twice the room."""
-    bigger = np.empty((log.shape[0], 2 * log.shape[1]), np.int64)
-    for i in range(log.shape[0]):  # loops: an assignment of slices would take longest of all to compile
-        for j in range(log.shape[1]):
-            bigger[i, j] = log[i, j]
-    return bigger
 
 
 @kernel

@@ -66,6 +66,9 @@ KV_TICKS, ADMITTED, THROUGH_LANE = range(3)
 # outgrown its guess; E ascending and W, their profile as predicted (see profile.py).
 RUN, DUE, E, W = range(4)
 
+# rows of the log of stays in the cache
+WHO, SINCE, UNTIL, KEPT = range(4)
+
 # the two sets of waiting requests: by rank in the policy's order, and by arrival
 BY_RANK, BY_ARRIVAL = range(2)
 
@@ -172,3 +175,13 @@ def kv_integral(k: int, b: int, held: int, took: int, c: Costs) -> float:
     tokens = q * h + x * (q * (q - 1) / 2)
     squares = q * h * h + h * x * q * (q - 1) + x * x * (q - 1) * q * (2 * q - 1) / 6
     return fixed * tokens + c.kv_token * squares
+
+
+@inner
+def grown(log: Ints) -> Ints:
+    """The same log with twice the room."""
+    bigger = np.empty((log.shape[0], 2 * log.shape[1]), np.int64)
+    for i in range(log.shape[0]):  # loops: an assignment of slices would take longest of all to compile
+        for j in range(log.shape[1]):
+            bigger[i, j] = log[i, j]
+    return bigger
