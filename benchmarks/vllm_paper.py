@@ -145,9 +145,9 @@ def one_policy(args: argparse.Namespace) -> list[dict[str, Any]]:
 def versions() -> dict[str, str]:
     """What the numbers were measured with."""
     import torch
-    import vllm
 
     import kvolume
+    import vllm
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return {"kvolume": kvolume.__version__, "vllm": vllm.__version__, "torch": torch.__version__, "device": device}
@@ -155,7 +155,8 @@ def versions() -> dict[str, str]:
 
 def show(rows: list[dict[str, Any]]) -> None:
     """The table, the paper's burst numbers beside ours."""
-    head = f"{'lengths':10} {'rate':>5} {'policy':8} {'s/token':>9} {'P95':>9} {'tokens/s':>9} {'mean s':>8} {'P99 s':>8}"
+    head = f"{'lengths':10} {'rate':>5} {'policy':8} {'s/token':>9} {'P95':>9} {'tokens/s':>9} "
+    head += f"{'mean s':>8} {'P99 s':>8}"
     print(f"{head}   paper")
     for r in rows:
         paper = PAPER.get((r["lengths"], r["policy"])) if r["rate"] == "inf" else None
