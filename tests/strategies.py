@@ -11,7 +11,7 @@ from kvolume import Workload
 
 POLICIES = (
     "fcfs", "sjf", "svf", "longest-first", "random:seed=3", "mc-sf", "mc-benchmark", "peak", "vllm",
-    "svf:share=0.1", "svf:share=0.5", "svf:share=1", "sjf:admission=greedy", "svf:admission=peak",
+    "svf:share=0.1", "svf:share=0.5", "fair-svf", "svf:share=1", "sjf:admission=greedy", "svf:admission=peak",
     "svf:aging=log,kappa=3", "svf:aging=linear,phi=0.1", "svf:aging=log,share=0.2",
     "one-bit", "one-bit:theta=4", "one-bit:rule=worst-case", "one-bit:rule=geometric", "one-bit:share=0.2,keep=0",
     "svf:backfill=2", "svf:backfill=3,share=0.2", "vllm:backfill=2", "fcfs:backfill=8,admission=peak",

@@ -90,10 +90,13 @@ def test_evicted_requests_that_keep_their_tokens_make_each_token_once(small: Sma
 
 
 @settings(max_examples=300)
-@given(instances(predictions=False, clocks=False), st.floats(0.05, 1.0))
-def test_i9_arrival_share_bounds_the_volume_that_overtakes(small: Small, share: float) -> None:
-    """Volume admitted between j's arrival and its start is at most (Q_j + v_j)/share, Q_j the older waiting volume."""
-    result = simulate(small.workload, f"svf:share={share}", kv_tokens=small.kv_tokens)
+@given(instances(predictions=False, clocks=False), st.floats(0.05, 1.0), st.sampled_from(("look-ahead", "greedy")))
+def test_i9_arrival_share_bounds_the_volume_that_overtakes(small: Small, share: float, admission: str) -> None:
+    """Volume admitted between j's arrival and its start is at most (Q_j + v_j)/share, Q_j the older waiting volume.
+
+    Admitted for the first time: a request that was evicted and comes back is not charged again.
+    """
+    result = simulate(small.workload, f"svf:share={share},admission={admission}", kv_tokens=small.kv_tokens)
     v, a, x = small.workload.volumes(), result.arrival, result.start
     for j in range(len(v)):
         before = [i for i in range(len(v)) if (a[i], i) < (a[j], j)]

@@ -32,7 +32,8 @@ def test_defaults_are_look_ahead_and_latest_and_vllm_is_greedy() -> None:
     for entry in catalogue():
         policy = parse(entry.id)
         assert isinstance(policy, PolicyClass)
-        expected = {"vllm": "greedy", "peak": "peak", "alpha-protection": "protected"}.get(entry.id, "look-ahead")
+        own = {"vllm": "greedy", "fair-svf": "greedy", "peak": "peak", "alpha-protection": "protected"}
+        expected = own.get(entry.id, "look-ahead")
         assert policy.admission.name == expected
         assert policy.eviction.keep == (entry.id != "alpha-protection")
 

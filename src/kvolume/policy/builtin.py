@@ -18,6 +18,7 @@ SVF = "SVF, arXiv 2606.22327"
 MCSF = "MC-SF, arXiv 2502.07115"
 NO_BOUND = "none: no bound holds on all bursts"
 
+FAIR_SHARE = 0.3  # benchmarks/share_front.py: the knee of mean against P99.9 and the longest wait
 SHARE = {"share": Parameter("0", "share of the admitted volume that goes to the oldest request, 0 to 1")}
 AGING = {
     "aging": Parameter("none", "log or linear: older requests move up, keys stay static"),
@@ -43,6 +44,12 @@ def _svf(values: Values) -> Policy:
         kappa = number(values.get("kappa", 3), "kappa", what, low=0, high=1e9)
         order = AgedVolume(aging, kappa, number(values.get("phi", 0.01), "phi", what, low=0, high=1e9))
     return three_answers(_shared(order, values, what), values, what)
+
+
+def _fair_svf(values: Values) -> Policy:
+    what = "policy fair-svf"
+    share = number(values.get("share", FAIR_SHARE), "share", what, low=0, high=1)
+    return three_answers(ArrivalShare(Volume(), share), values, what, admit="greedy")
 
 
 def _one_bit(values: Values) -> Policy:
@@ -96,6 +103,15 @@ BUILTIN: tuple[Entry, ...] = (
         "svf", "Smallest predicted KV volume first; optionally aged, or with a share for the oldest.",
         _svf, COMMON | SHARE | AGING,
         guarantee="1 + 2/((1-alpha)(1-share)), all at 0, peaks <= alpha M", paper=SVF,
+    ),
+    Entry(
+        "fair-svf", "SVF with a share for the oldest and vLLM's own admission: what a server should run.",
+        _fair_svf,
+        COMMON | {
+            "share": SHARE["share"]._replace(default=f"{FAIR_SHARE}"),
+            "admission": COMMON["admission"]._replace(default="greedy"),
+        },
+        guarantee="(Q_j + v_j)/share volume admitted while j waits, any arrivals; SVF's with look-ahead", paper=SVF,
     ),
     Entry(
         "peak", "First come, first served with every peak reserved in full.",
