@@ -7,6 +7,9 @@ Python parts of other versions.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +20,29 @@ NOT_OURS = ("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::Future
             "ignore::pytest.PytestUnraisableExceptionWarning")  # fmt: skip
 
 
+@pytest.fixture
+def plugin_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What the plug-in logs; vLLM's logger does not propagate."""
+    from kvolume.vllm.guard import log
+
+    log.addHandler(caplog.handler)
+    caplog.clear()
+    yield caplog
+    log.removeHandler(caplog.handler)
+
+
+def require_vllm() -> None:
+    """Skip, with the reason, where there is no vLLM or it is left out on purpose."""
+    if os.environ.get("KVOLUME_NO_VLLM") == "1":
+        pytest.skip("KVOLUME_NO_VLLM=1")
+    if find_spec("vllm") is None:
+        pytest.skip(REASON)
+
+
 @pytest.fixture(scope="session")
 def harness() -> Any:
     """vLLM's real scheduler with a simulated GPU."""
-    if os.environ.get("KVOLUME_NO_VLLM") == "1":
-        pytest.skip("KVOLUME_NO_VLLM=1")
+    require_vllm()
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_PLUGINS", "")
     pytest.importorskip("vllm", reason=REASON)
@@ -30,9 +51,22 @@ def harness() -> Any:
     return harness
 
 
+@pytest.fixture(scope="session")
+def own_process() -> dict[str, str]:
+    """Environment of a process that runs vLLM by itself: CPU, no network, no statistics."""
+    require_vllm()
+    root = Path(__file__).parents[2]
+    paths = [str(root / "src"), str(root), os.environ.get("PYTHONPATH", "")]
+    quiet = {
+        "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
+        "OMP_NUM_THREADS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "PYTHONPATH": os.pathsep.join(p for p in paths if p),
+    }  # fmt: skip
+    return {k: v for k, v in os.environ.items() if k not in ("VLLM_PLUGINS", "VLLM_LOGGING_LEVEL")} | quiet
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """vLLM and its libraries warn; that is not ours to fix."""
     for item in items:
-        if "needs_vllm" in item.name or "harness" in getattr(item, "fixturenames", ()):
+        if {"harness", "own_process"} & set(getattr(item, "fixturenames", ())):
             for what in NOT_OURS:
                 item.add_marker(pytest.mark.filterwarnings(what))

@@ -171,13 +171,13 @@ class Fragile(Volume):
         return super().key(request)
 
 
-def test_a_fault_in_the_order_means_arrival_order_until_the_request_is_through(caplog: Any):
+def test_a_fault_in_the_order_means_arrival_order_until_the_request_is_through(plugin_log: Any):
     q, _ = queue(Policy(Fragile()))
     for i, s in enumerate([50, 13, 20, 10, 30, 5]):
         q.add_request(fake(i, s, 5))
     assert pops(q) == ["0", "1", "5", "3", "2", "4"]
     assert q.book.guard.faults["the policy's order"] == 1
-    assert "arrival order" in caplog.text
+    assert "arrival order" in plugin_log.text
 
 
 @given(st.integers(0, 10_000))

@@ -40,6 +40,7 @@ _VERBS = {
     "certify": "Prove how low latency could be at best; for a log with finish times, how near it came.",
     "optimum": "Find the best schedule of a small workload by integer programming.",
     "policies": "List the policies, or describe one.",
+    "serve": "Start `vllm serve` with kvolume's scheduler.",
 }
 _TRACE_VERBS = {
     "list": "List built-in workloads and the public traces that `fetch` knows.",

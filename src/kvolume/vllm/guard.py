@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
-log = logging.getLogger("kvolume.vllm")
+log = logging.getLogger("vllm.kvolume")  # below vLLM's own logger, so that its handlers print it
 
 
 @dataclass(slots=True)

@@ -103,6 +103,8 @@ class Layer:
             self.metrics.sources[ticket.source] += 1
             if len(self.metrics.finished) < 10_000:
                 self.metrics.finished.append((ticket.told, tokens))
+            if not self.book.tickets:  # no step may follow for a long time
+                self._publish()
 
     # --- inside ----------------------------------------------------------------------------------------------
 
