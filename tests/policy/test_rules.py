@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kvolume import Workload, simulate
 from kvolume.geometry import peak, volume
-from kvolume.policy import rules
+from kvolume.policy import LookAhead, Request, Running, State, rules
 from kvolume.policy.admission import within_budget
 
 batches = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 20)), min_size=1, max_size=8)
@@ -75,3 +75,27 @@ def test_the_generator_is_the_minimal_standard() -> None:
     for _ in range(10_000):
         state = rules.next_random(state)
     assert state == 399268537
+
+
+@given(
+    running=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), max_size=5),
+    waiting=st.tuples(st.integers(0, 9), st.integers(1, 9)),
+    kv_tokens=st.integers(12, 60),
+    block=st.integers(1, 4),
+)
+def test_nobody_is_kept_waiting_past_the_first_round_in_which_it_fits(
+    running: list[tuple[int, int]], waiting: tuple[int, int], kv_tokens: int, block: int
+) -> None:
+    """`wait` against asking in every round, while nobody leaves."""
+    s, o = waiting
+    request = Request(99, 0, s, o, o)
+    rule = LookAhead()
+
+    def state(rounds: int) -> State:
+        there = [Running(Request(i, 0, s, o, o), rounds, o) for i, (s, o) in enumerate(running)]
+        return State(0, kv_tokens, running=there, block=block)
+
+    wait = rule.wait(request, state(0))
+    assert (wait == 0) == rule.admits(request, state(0))
+    for k in range(min([wait, *(o for _, o in running)])):
+        assert not rule.admits(request, state(k))

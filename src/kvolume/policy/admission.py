@@ -18,6 +18,10 @@ class Admission:
         """May `request` start in the coming round? Must not change `state`."""
         raise NotImplementedError
 
+    def wait(self, request: Request, state: State) -> int:
+        """Rounds before which `request` cannot start unless another leaves; 0 where it may start now."""
+        return 0 if self.admits(request, state) else 1
+
 
 @dataclass(frozen=True)
 class LookAhead(Admission):
@@ -30,9 +34,22 @@ class LookAhead(Admission):
     name = "look-ahead"
 
     def admits(self, request: Request, state: State) -> bool:
+        return self._overrun(request, state) is None
+
+    def wait(self, request: Request, state: State) -> int:
+        """Each round that it waits it holds one token less in a round that overruns before its own last one."""
+        overrun = self._overrun(request, state)
+        if overrun is None:
+            return 0
+        left, tokens = overrun
+        if request.guess - request.kept <= left:
+            return 1
+        return max(1, min(left, tokens - (state.block - 1)))
+
+    def _overrun(self, request: Request, state: State) -> tuple[int, int] | None:
         batch = [(r.left, r.holds) for r in state.running]
         batch.append((request.guess - request.kept, request.prompt + request.kept + 1))
-        return within_budget(batch, state.kv_tokens, state.block)
+        return overrun(batch, state.kv_tokens, state.block)
 
 
 @dataclass(frozen=True)
@@ -72,7 +89,12 @@ class Peak(Admission):
 
 
 def within_budget(batch: Sequence[tuple[int, int]], kv_tokens: int, block: int = 1) -> bool:
-    """Does a batch of (rounds left, tokens held in the coming round) stay within the budget to its end?
+    """Does a batch of (rounds left, tokens held in the coming round) stay within the budget to its end?"""
+    return overrun(batch, kv_tokens, block) is None
+
+
+def overrun(batch: Sequence[tuple[int, int]], kv_tokens: int, block: int = 1) -> tuple[int, int] | None:
+    """A round in which a batch of (rounds left, tokens held) overruns the budget, and by how many tokens; or None.
 
     Longest first, the requests seen so far are those that still run in each last round. With blocks the sum is
     first bounded from both sides; only a sum between the bounds is rounded up one by one.
@@ -82,10 +104,9 @@ def within_budget(batch: Sequence[tuple[int, int]], kv_tokens: int, block: int =
     for count, (left, holds) in enumerate(longest_first, 1):
         held += holds
         need = held + count * (left - 1)
-        if need > kv_tokens:
-            return False
         if need + count * (block - 1) > kv_tokens:
-            exact = sum(whole_blocks(h + left - 1, block) for _, h in longest_first[:count])
-            if exact > kv_tokens:
-                return False
-    return True
+            if block > 1:
+                need = sum(whole_blocks(h + left - 1, block) for _, h in longest_first[:count])
+            if need > kv_tokens:
+                return left, need - kv_tokens
+    return None
