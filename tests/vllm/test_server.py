@@ -85,7 +85,7 @@ def live(own_process: dict[str, str], model: str, tmp_path_factory: Any) -> Iter
 
 def test_benchmark_client_and_metrics(live: tuple[str, Path], own_process: dict[str, str], model: str, tmp_path: Path):
     url, log = live
-    assert "kvolume: policy svf:share=0.1,admission=greedy, mode on" in log.read_text()
+    assert "kvolume: policy fair-svf, mode on" in log.read_text()
     command = [
         sys.executable, "-m", "kvolume.vllm.main", "bench", "serve", "--backend", "openai", "--base-url", url,
         "--endpoint", "/v1/completions", "--model", "tiny", "--tokenizer", model, "--dataset-name", "random",

@@ -3,14 +3,16 @@ from __future__ import annotations
 import pytest
 
 from kvolume.errors import KvolumeError, ParameterError, UnknownNameError
+from kvolume.policy import Greedy
 from kvolume.vllm import DEFAULT_POLICY
 from kvolume.vllm.settings import Settings, load
 
 
 def test_default_is_svf_with_a_share_and_vllms_own_admission():
     given = load(None, {})
-    assert given.policy == DEFAULT_POLICY == "svf:share=0.1,admission=greedy"
-    assert given.planner().order.share == 0.1
+    assert given.policy == DEFAULT_POLICY == "fair-svf"
+    assert 0 < given.planner().order.share < 1
+    assert isinstance(given.planner().admission, Greedy)
 
 
 def test_additional_config_is_read_and_the_environment_wins():

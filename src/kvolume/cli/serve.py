@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 def serve(
     *arguments: Annotated[str, Parameter(help="The arguments of `vllm serve`, after --.", allow_leading_hyphen=True)],
-    policy: Annotated[str | None, Parameter(help="The policy; by default svf:share=0.1,admission=greedy.")] = None,
+    policy: Annotated[str | None, Parameter(help="The policy; by default fair-svf.")] = None,
     mode: Annotated[str | None, Parameter(help="on, observe (vLLM's order, counted) or off.")] = None,
     dry_run: Annotated[bool, Parameter(help="Print the command and do not run it.", negative=())] = False,
 ) -> None:

@@ -7,49 +7,62 @@ slots, blocks shared with a request that has left) is taken off the budget, neve
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from kvolume.policy import Greedy, Policy, Request, Running, State
 from kvolume.vllm import compat
 from kvolume.vllm.guard import Guard
-from kvolume.vllm.view import Book, Ticket
+from kvolume.vllm.queue import PolicyQueue
+from kvolume.vllm.view import Book
+
+MOST_STEPS = 16  # that a refusal stands while nobody comes or goes: an engine may make several tokens in a step
 
 
 class Rules:
     """Admission and eviction for one scheduler; holds a picture of the running requests for the time of a step."""
 
     def __init__(
-        self, scheduler: Any, policy: Policy, book: Book, guard: Guard, popped: Callable[[], list[Ticket]]
+        self, scheduler: Any, policy: Policy, book: Book, guard: Guard, queue: PolicyQueue
     ) -> None:
         self.scheduler, self.policy, self.book, self.guard = scheduler, policy, book, guard
-        self.popped = popped
+        self.queue = queue
         self.block = int(scheduler.block_size)
         self.kv_tokens = compat.usable_blocks(scheduler) * self.block
         self.lag = compat.lag(scheduler)
         self.holds_back = not isinstance(policy.admission, Greedy)
         self._state: State | None = None
+        self.step = 0
+        # who, beside how many, after how many starts, until which step
+        self._refused: tuple[Request, int, int, int] | None = None
         self._seen = self._popped = 0  # running requests in it, and requests popped before it was made
 
     def begin(self) -> None:
         """A step begins: what was known of the running requests is out of date."""
         self._state = None
+        self.step += 1
 
     def admits(self, request: Request) -> bool:
         """May this request start beside those that run? Yes where nothing runs: vLLM's own test has the last word."""
         running = self.scheduler.running
         if not running:
             return True
+        if self._refused is not None:
+            refused, members, starts, until = self._refused
+            if refused is request and members == len(running) and starts == self.queue.starts and self.step < until:
+                return False  # nobody has come or gone since, and it is too early
         with self.guard.against("the policy's admission", "vLLM's own test"):
-            grown, popped = len(running) - self._seen, self.popped()
+            grown, popped = len(running) - self._seen, self.queue.popped
             if self._state is None or grown != len(popped) - self._popped:
                 self._state = self.picture()
             elif grown:  # those admitted since the picture was made
                 self._state.running += [t.running(t.view.kept, self.lag) for t in popped[-grown:]]
             self._seen, self._popped = len(running), len(popped)
             late = replace(request, guess=request.guess + self.lag) if self.lag else request
-            return self.policy.admission.admits(late, self._state)
+            wait = self.policy.admission.wait(late, self._state)
+            if wait and not self.policy.backfill:
+                self._refused = (request, len(running), self.queue.starts, self.step + min(wait, MOST_STEPS))
+            return not wait
         return True
 
     def picture(self) -> State:

@@ -36,12 +36,13 @@ class PolicyQueue:
         self.held_back = 0  # times that somebody waited and nobody was admitted
         self.out_of_turn = 0  # pops of another than the oldest
         self.differed = 0  # dry run: times that vLLM took another request than the policy would have
+        self.starts = 0  # pops so far
         self.popped: list[Ticket] = []  # since the caller last cleared it
         self.state = State(0, book.kv_tokens)  # its two counters are those of the arrival share
         self._preempted: deque[Ticket] = deque()
         self._keyed: list[Entry] = []
         self._oldest: list[Entry] = []
-        self._live = self._faulty = self._versions = self._starts = 0
+        self._live = self._faulty = self._versions = 0
         self._head: Ticket | None = None
         self._nobody = False  # the search for a head has been in vain
 
@@ -101,7 +102,7 @@ class PolicyQueue:
         self.state.charge(Start(head.view, head.lane))
         if head.view.admissions == 0:
             head.charged = self.state.admitted_volume - before[0], self.state.lane_volume - before[1]
-        head.started = self._starts = self._starts + 1
+        head.started = self.starts = self.starts + 1
         self.popped.append(head)
 
     def remove_request(self, request: Any) -> None:

@@ -39,7 +39,7 @@ class Layer:
         )  # fmt: skip
         refuse(scheduler, given)
         self.queue = PolicyQueue(self.book, policy, preempted_first=given.preempted_first)
-        self.rules = Rules(scheduler, policy, self.book, self.guard, lambda: self.queue.popped)
+        self.rules = Rules(scheduler, policy, self.book, self.guard, self.queue)
         self.observes = given.mode == "observe"
         self.orders_victims = isinstance(policy.eviction, LargestVolume) and not self.observes
         self.reason = "memory"  # of the preemptions that happen now

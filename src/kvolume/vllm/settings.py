@@ -15,7 +15,7 @@ from kvolume.policy import ArrivalShare, LargestVolume, Latest, Policy, parse
 from kvolume.policy.order import Order
 from kvolume.text import number
 
-DEFAULT_POLICY = "svf:share=0.1,admission=greedy"
+DEFAULT_POLICY = "fair-svf"  # SVF with a share for the oldest, and vLLM's own admission
 MODES = ("on", "observe", "off")
 WHAT = "the kvolume plug-in"
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
