@@ -44,6 +44,6 @@ def test_simulating_needs_no_extra() -> None:
 
 
 def test_compare_is_the_function_also_after_its_module_was_imported() -> None:
-    code = "import kvolume.study.compare, kvolume; print(kvolume.compare.__name__, kvolume.Comparison.__name__)"
+    code = "import kvolume.study.comparison, kvolume; print(kvolume.compare.__name__, kvolume.Comparison.__name__)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["compare", "Comparison"]

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Bound": "bound", "Clock": "clock", "Comparison": "study.compare", "InputError": "errors",
+    "Bound": "bound", "Clock": "clock", "Comparison": "study.comparison", "InputError": "errors",
     "KvolumeError": "errors", "MissingExtraError": "errors", "Optimum": "bound", "ParameterError": "errors",
     "Policy": "policy", "PolicyError": "errors", "Result": "engine", "SolverError": "errors",
-    "UnknownNameError": "errors", "Workload": "workload", "compare": "study.compare", "lower_bound": "bound",
+    "UnknownNameError": "errors", "Workload": "workload", "compare": "study.comparison", "lower_bound": "bound",
     "optimum": "bound", "simulate": "engine",
 }  # fmt: skip
 

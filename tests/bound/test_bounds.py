@@ -162,3 +162,12 @@ def test_a_log_needs_finish_times_after_arrivals() -> None:
     w = Workload(None, [1], [1], arrival_s=[1.0], finish_s=[1.0])
     with pytest.raises(InputError, match="Request 1 of 'workload' finishes at 1 s, but arrives at 1 s"):
         certify_log(w, 10, "unit")
+
+
+def test_the_solver_prints_nothing_on_stdout(capfd: pytest.CaptureFixture[str]) -> None:
+    """HiGHS says things from C whatever its options; machine output must stay machine output."""
+    rng = np.random.default_rng(0)
+    for _ in range(25):
+        w = Workload([0] * 7, rng.integers(0, 7, 7), rng.integers(1, 9, 7))
+        optimum(w, 20)
+    assert capfd.readouterr().out == ""

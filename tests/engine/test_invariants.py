@@ -92,17 +92,30 @@ def test_evicted_requests_that_keep_their_tokens_make_each_token_once(small: Sma
 @settings(max_examples=300)
 @given(instances(predictions=False, clocks=False), st.floats(0.05, 1.0), st.sampled_from(("look-ahead", "greedy")))
 def test_i9_arrival_share_bounds_the_volume_that_overtakes(small: Small, share: float, admission: str) -> None:
-    """Volume admitted between j's arrival and its start is at most (Q_j + v_j)/share, Q_j the older waiting volume.
+    """Volume admitted between j's arrival and its start is at most (Q_j + max(v_j, e_j))/share.
 
-    Admitted for the first time: a request that was evicted and comes back is not charged again.
+    Q_j is the older volume that waits when j arrives; e_j the largest older request that is evicted while j waits (0
+    with look-ahead). Admitted for the first time: who comes back is not charged again.
     """
     result = simulate(small.workload, f"svf:share={share},admission={admission}", kv_tokens=small.kv_tokens)
     v, a, x = small.workload.volumes(), result.arrival, result.start
+    stays = [[] for _ in v]
+    for row, begin, end, _ in zip(*result.episodes, strict=True):
+        stays[row].append((begin, end))
+
+    def waits(i: int, t: int) -> bool:
+        """Does i, which has arrived, wait at the beginning of round t, before its admissions?"""
+        return result.finish[i] > t and not any(begin < t < end for begin, end in stays[i])
+
+    def is_evicted(i: int, t: int, until: int) -> bool:
+        return any(t < end <= until and end < result.finish[i] for _, end in stays[i])
+
     for j in range(len(v)):
         before = [i for i in range(len(v)) if (a[i], i) < (a[j], j)]
-        older_waiting = sum(v[i] for i in before if x[i] >= a[j])
+        older_waiting = sum(v[i] for i in before if waits(i, a[j]))
+        evicted = max((v[i] for i in before if is_evicted(i, a[j], x[j])), default=0)
         admitted = sum(v[i] for i in range(len(v)) if i != j and a[j] <= x[i] < x[j])
-        assert admitted <= (older_waiting + v[j]) / share * (1 + 1e-9)
+        assert admitted <= (older_waiting + max(v[j], evicted)) / share * (1 + 1e-9)
 
 
 @settings(max_examples=300)

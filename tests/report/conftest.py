@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kvolume.study.compare import Comparison, compare
+from kvolume.study.comparison import Comparison, compare
 from kvolume.workload import Workload
 
 

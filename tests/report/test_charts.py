@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kvolume.study.compare import Comparison, compare
+from kvolume.study.comparison import Comparison, compare
 from kvolume.workload import Workload
 
 pytest.importorskip("matplotlib")

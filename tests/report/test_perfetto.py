@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from kvolume.report.perfetto import events, write
-from kvolume.study.compare import Comparison
+from kvolume.study.comparison import Comparison
 
 
 def test_a_slice_for_each_stay_on_tracks_without_overlap(comparison: Comparison) -> None:

@@ -6,7 +6,7 @@ import re
 
 from kvolume.report.sentence import heading, percent, sentence, timing
 from kvolume.report.table import styled
-from kvolume.study.compare import Comparison, compare
+from kvolume.study.comparison import Comparison, compare
 from kvolume.workload import Workload
 
 

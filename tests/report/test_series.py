@@ -7,7 +7,7 @@ import pytest
 
 from kvolume.engine import Result
 from kvolume.report.series import kv_steps, kv_use, queue_length, queue_steps, stay_times
-from kvolume.study.compare import Comparison
+from kvolume.study.comparison import Comparison
 
 
 def held(result: Result) -> list[int]:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kvolume.study.compare import EXTRA, Comparison, compare
+from kvolume.study.comparison import EXTRA, Comparison, compare
 from kvolume.workload import Workload
 
 POLICY_KEYS = {

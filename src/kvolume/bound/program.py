@@ -10,6 +10,10 @@ latency of i is at most U - sum of o over all others.
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,14 +140,15 @@ def _highs(p: Program, n: int, kv_tokens: int, time_limit_s: float) -> tuple[Int
     """Starts found (None: none in time) and the proven bound on the total latency."""
     optimize = _scipy("The optimum")
     once, memory = _matrices(p, n)
-    result = optimize.milp(
-        p.cost, integrality=np.ones(p.request.size), bounds=optimize.Bounds(0, 1),
-        constraints=[
-            optimize.LinearConstraint(once, 1, 1),
-            optimize.LinearConstraint(memory, -np.inf, kv_tokens),
-        ],
-        options={"time_limit": time_limit_s, "mip_rel_gap": 0.0},
-    )  # fmt: skip
+    with _quiet_stdout():
+        result = optimize.milp(
+            p.cost, integrality=np.ones(p.request.size), bounds=optimize.Bounds(0, 1),
+            constraints=[
+                optimize.LinearConstraint(once, 1, 1),
+                optimize.LinearConstraint(memory, -np.inf, kv_tokens),
+            ],
+            options={"time_limit": time_limit_s, "mip_rel_gap": 0.0},
+        )  # fmt: skip
     if result.status not in (0, 1):
         raise SolverError(f"The integer program was not solved: {result.message}")
     dual = result.mip_dual_bound if result.mip_dual_bound is not None else 0.0
@@ -151,6 +156,19 @@ def _highs(p: Program, n: int, kv_tokens: int, time_limit_s: float) -> tuple[Int
         return None, float(dual)
     chosen = np.flatnonzero(np.asarray(result.x) > 0.5)
     return p.start[chosen[np.argsort(p.request[chosen])]], float(dual)
+
+
+@contextmanager
+def _quiet_stdout() -> Iterator[None]:
+    """Send what the solver's C code prints, whatever its options say, to stderr: stdout may be somebody's JSON."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _scipy(feature: str) -> Any:

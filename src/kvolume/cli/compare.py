@@ -32,7 +32,7 @@ def compare(
     """Compare policies on one workload, and each with the best that any schedule could do."""
     from kvolume.cli import console
     from kvolume.report.charts import draw
-    from kvolume.study.compare import run
+    from kvolume.study.comparison import run
     from kvolume.study.outputs import check_folder, write_folder
     from kvolume.study.spec import only_spec
     from kvolume.study.workloads import prepare

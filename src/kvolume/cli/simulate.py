@@ -29,7 +29,7 @@ def simulate(
     from kvolume.cli import console
     from kvolume.report import perfetto as timeline
     from kvolume.study import outputs, requests
-    from kvolume.study.compare import run
+    from kvolume.study.comparison import run
     from kvolume.study.workloads import prepare
 
     spec = spec_of(source, options, policies=(policy,), engine=engine)

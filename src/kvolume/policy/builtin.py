@@ -111,7 +111,7 @@ BUILTIN: tuple[Entry, ...] = (
             "share": SHARE["share"]._replace(default=f"{FAIR_SHARE}"),
             "admission": COMMON["admission"]._replace(default="greedy"),
         },
-        guarantee="(Q_j + v_j)/share volume admitted while j waits, any arrivals; SVF's with look-ahead", paper=SVF,
+        guarantee="at most (Q_j + max(v_j, e_j))/share volume is admitted while j waits (docs, policies)", paper=SVF,
     ),
     Entry(
         "peak", "First come, first served with every peak reserved in full.",

@@ -65,7 +65,8 @@ class ArrivalShare(Order):
     share = 0 is the order itself, share = 1 is first come, first served. With V all volume admitted since the
     queue was last empty and A the lane's part, the oldest is next iff A + v <= share * (V + v). Then
       1. all at time 0, alpha < 1, volume order:  TEL <= (1 + 2/((1 - alpha)(1 - share))) * OPT;
-      2. any arrivals: between j's arrival and its start at most (Q_j + v_j)/share volume is admitted, with Q_j
+      2. any arrivals: between j's arrival and its start at most (Q_j + max(v_j, e_j))/share volume is admitted, e_j
+         the largest older one that is evicted while j waits (0 with look-ahead and exact lengths), with Q_j
          the volume waiting when it arrives.                                                      (ours)
     """
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from kvolume.engine.result import Result
-    from kvolume.study.compare import Comparison
+    from kvolume.study.comparison import Comparison
 
 INK, MUTED, GRID, BUDGET = "#1a1a1a", "#5c5c5c", "#e3e3e3", "#b3261e"
 # Okabe and Ito's colours, which colour-blind readers can tell apart; the line styles tell them apart in grey print.

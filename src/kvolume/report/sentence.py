@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kvolume.clock import parse_clock
 
 if TYPE_CHECKING:
-    from kvolume.study.compare import Comparison
+    from kvolume.study.comparison import Comparison
 
 BASELINES = ("vllm", "fcfs")
 

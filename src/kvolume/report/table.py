@@ -9,7 +9,7 @@ from kvolume.study.table import lines
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from kvolume.study.compare import Comparison
+    from kvolume.study.comparison import Comparison
 
 
 def styled(comparison: Comparison, width: int = 100) -> Text:

@@ -14,7 +14,7 @@ from kvolume.errors import InputError, MissingExtraError, ParameterError
 from kvolume.study import requests
 
 if TYPE_CHECKING:
-    from kvolume.study.compare import Comparison
+    from kvolume.study.comparison import Comparison
 
 SPEC, SUMMARY, TIMING = "spec.json", "summary.json", "timing.json"
 Draw = Callable[["Comparison", Path], list[Path]]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kvolume.study.compare import Comparison
+    from kvolume.study.comparison import Comparison
 
 BEST = "*"  # follows the best value of a column, so that it shows without colour
 LIVELOCK = "does not finish"
