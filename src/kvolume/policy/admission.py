@@ -37,13 +37,19 @@ class LookAhead(Admission):
         return self._overrun(request, state) is None
 
     def wait(self, request: Request, state: State) -> int:
-        """Each round that it waits it holds one token less in a round that overruns before its own last one."""
+        """Each round that it waits, it holds one token less in a round that overruns before its own last one.
+
+        Its own last round, if that overruns, only gets fuller until the next of those still running then completes.
+        """
         overrun = self._overrun(request, state)
         if overrun is None:
             return 0
         left, tokens = overrun
-        if request.guess - request.kept <= left:
-            return 1
+        mine = request.guess - request.kept
+        if mine <= left:
+            others = [r.left for r in state.running]
+            longer = [x for x in others if x > left]
+            return min(longer) - left + 1 if mine == left and longer and left not in others else 1
         return max(1, min(left, tokens - (state.block - 1)))
 
     def _overrun(self, request: Request, state: State) -> tuple[int, int] | None:
