@@ -17,7 +17,8 @@ def test_dashboard_and_metrics_agree():
     from kvolume.vllm.metrics import Metrics
 
     metrics = Metrics()
-    metrics.counts.update(admitted=3, held_back=1, out_of_turn=1, differed=1, lane=1, decisions=9)
+    metrics.counts.update(admitted=3, held_back=1, out_of_turn=1, differed=1, lane=1)
+    metrics.decisions = 9
     metrics.evictions["memory"] = metrics.sources["hint"] = 1
     metrics.finished.append((10.0, 12))
     metrics.publish(Counter({"hint": 1}), 2, 0.5)

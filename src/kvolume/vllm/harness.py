@@ -63,12 +63,11 @@ def _prepare() -> str:
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_TARGET_DEVICE", "cpu")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from vllm import platforms
     from vllm.platforms import current_platform  # noqa: F401  (vLLM looks first)
     from vllm.platforms.cpu import CpuPlatform
     from vllm.utils.hashing import sha256
     from vllm.v1.core.kv_cache_utils import init_none_hash
-
-    from vllm import platforms
 
     platforms._current_platform = CpuPlatform()
     init_none_hash(sha256)

@@ -7,7 +7,6 @@ PROMETHEUS_MULTIPROC_DIR set to an empty one. Counting is plain arithmetic; it i
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from functools import cache
 from typing import Any
@@ -54,17 +53,10 @@ class Metrics:
         self.evictions: Counter[str] = Counter()
         self.sources: Counter[str] = Counter()
         self.seconds = 0.0
+        self.decisions = 0
         self.finished: list[tuple[float, int]] = []  # predicted, true
         self._given: Counter[tuple[str, str]] = Counter()
-        self._next = 0.0
-
-    def due(self) -> bool:
-        """Is it time to hand over?"""
-        now = time.monotonic()
-        if now < self._next:
-            return False
-        self._next = now + EVERY_S
-        return True
+        self.next_s = 0.0  # when to hand over again, by time.monotonic()
 
     def publish(self, faults: Counter[str], waiting: int, oldest_s: float) -> None:
         """Hand over what has been counted since the last time."""
@@ -72,8 +64,9 @@ class Metrics:
         if families is None:
             self.finished.clear()
             return
-        for name in ("admitted", "held_back", "out_of_turn", "differed", "lane", "decisions"):
+        for name in ("admitted", "held_back", "out_of_turn", "differed", "lane"):
             self._rise(families[name], name, "", self.counts[name])
+        self._rise(families["decisions"], "decisions", "", self.decisions)
         self._rise(families["seconds"], "seconds", "", self.seconds)
         for family, counted in (("evictions", self.evictions), ("faults", faults), ("sources", self.sources)):
             for label, value in counted.items():

@@ -15,7 +15,7 @@ from kvolume.vllm import compat, settings
 from kvolume.vllm.admission import Rules
 from kvolume.vllm.guard import Guard, log
 from kvolume.vllm.lengths import Lengths
-from kvolume.vllm.metrics import Metrics
+from kvolume.vllm.metrics import EVERY_S, Metrics
 from kvolume.vllm.observe import ObservedQueue
 from kvolume.vllm.queue import PolicyQueue
 from kvolume.vllm.view import Book
@@ -42,6 +42,7 @@ class Layer:
         self.rules = Rules(scheduler, policy, self.book, self.guard, self.queue)
         self.observes = given.mode == "observe"
         self.orders_victims = isinstance(policy.eviction, LargestVolume) and not self.observes
+        self.skips = hasattr(scheduler, "skipped_waiting")
         self.reason = "memory"  # of the preemptions that happen now
         self._measured: tuple[int, int] | None = None
         compat.adopt(PolicyQueue)
@@ -55,7 +56,8 @@ class Layer:
         if self.observes:
             return
         queue = self.queue
-        compat.bring_back_skipped(self.scheduler)
+        if self.skips:
+            compat.bring_back_skipped(self.scheduler)
         if self.given.slice_tokens and len(queue):
             self._end_slices()
         if self.orders_victims:
@@ -69,20 +71,21 @@ class Layer:
         if queue.gate or queue.closed:
             queue.look_again()
 
-    def after(self) -> None:
+    def after(self, now: float) -> None:
         """A step ended: the queue tells the truth again, and what was popped has been admitted."""
-        queue, counts = self.queue, self.metrics.counts
+        queue, metrics = self.queue, self.metrics
         if queue.gate or queue.closed:
             queue.gate, queue.closed = None, False
             queue.look_again()
-        for ticket in queue.popped:
-            if compat.has_blocks(ticket.request):
-                counts["admitted"] += 1
-                counts["lane"] += ticket.lane
-            else:
-                queue.undo(ticket)
-        queue.popped.clear()
-        counts["decisions"] += 1
+        if queue.popped:
+            for ticket in queue.popped:
+                if compat.has_blocks(ticket.request):
+                    metrics.counts["admitted"] += 1
+                    metrics.counts["lane"] += ticket.lane
+                else:
+                    queue.undo(ticket)
+            queue.popped.clear()
+        metrics.decisions += 1
         if self.book.ended >= self.book.next_fit:
             with self.guard.against("fitting the policy", "its last fit"):
                 self._measure()
@@ -90,7 +93,8 @@ class Layer:
                     self.book.fit()
                 finally:
                     queue.rekey()
-        if self.metrics.due():
+        if now >= metrics.next_s:
+            metrics.next_s = now + EVERY_S
             self._publish()
 
     def finished(self, request: Any) -> None:
@@ -135,7 +139,7 @@ class Layer:
     def _measure(self) -> None:
         """Length of a busy iteration, for orders that age."""
         now = time.monotonic_ns()
-        steps = self.metrics.counts["decisions"]
+        steps = self.metrics.decisions
         if self._measured is not None and steps > self._measured[1]:
             self.book.round_ticks = max(1.0, (now - self._measured[0]) / (steps - self._measured[1]))
         self._measured = (now, steps)
@@ -190,17 +194,21 @@ class Mixin:
         layer = self._kvolume
         if layer is None:
             return super().schedule(*args, **kwargs)  # type: ignore[misc]
-        begin = time.perf_counter()
-        with layer.guard.against("before a step", "stock behaviour"):
+        begin = time.monotonic()
+        try:
             layer.before()
-        middle = time.perf_counter()
+        except Exception as error:
+            layer.guard.fault("before a step", error, "stock behaviour")
+        middle = time.monotonic()
         try:
             return super().schedule(*args, **kwargs)  # type: ignore[misc]
         finally:
-            end = time.perf_counter()
-            with layer.guard.against("after a step", "nothing"):
-                layer.after()
-            layer.metrics.seconds += middle - begin + time.perf_counter() - end
+            end = time.monotonic()
+            try:
+                layer.after(end)
+            except Exception as error:
+                layer.guard.fault("after a step", error, "nothing")
+            layer.metrics.seconds += middle - begin + time.monotonic() - end
 
     def _preempt_request(self, *args: Any, **kwargs: Any) -> Any:
         if self._kvolume is not None:
