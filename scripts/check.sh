@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 . scripts/venv.sh
 
 bin=$(pwd)/.venv-check/bin
-stages=${*:-lint types imports tests docs package}
+stages=${*:-lint types imports tests docs package vllm}
 begin=$(date +%s)
 
 lint() { "$bin/ruff" check .; }
@@ -31,6 +31,16 @@ package() {
         empty/bin/kvolume compare --num-prompts 500 --json >compare.json
         empty/bin/python -c 'import json; print("kvolume compare:", len(json.load(open("compare.json"))["policies"]), "policies")'
     )
+}
+
+vllm() { # real vLLM on the CPU, and the schedulers of other versions; kept between runs, since it is large
+    if [ "${KVOLUME_NO_VLLM:-}" = 1 ]; then
+        echo "left out: KVOLUME_NO_VLLM=1"
+        return
+    fi
+    env=${KVOLUME_VLLM_ENV:-${XDG_CACHE_HOME:-$HOME/.cache}/kvolume/vllm-env}
+    sh scripts/vllm-env.sh "$env"
+    KVOLUME_VLLM_VERSIONS=$env/versions "$env/bin/python" -m pytest -p no:cacheprovider tests/vllm
 }
 
 echo "== install"
