@@ -145,9 +145,9 @@ def one_policy(args: argparse.Namespace) -> list[dict[str, Any]]:
 def versions() -> dict[str, str]:
     """What the numbers were measured with."""
     import torch
+    import vllm
 
     import kvolume
-    import vllm
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return {"kvolume": kvolume.__version__, "vllm": vllm.__version__, "torch": torch.__version__, "device": device}
