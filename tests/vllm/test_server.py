@@ -129,12 +129,12 @@ def test_a_short_request_passes_long_ones_that_came_before(live: tuple[str, Path
         assert status == 200
         done.append(name)
 
-    with ThreadPoolExecutor(40) as pool:
-        for k in range(20):
+    with ThreadPoolExecutor(100) as pool:
+        for k in range(80):
             pool.submit(send, f"long {k}", 100, 200)
         time.sleep(0.15)
         pool.submit(send, "short", 5, 4)
-    assert done.index("short") < 14  # vLLM's own order would answer it last
+    assert done.index("short") < 70  # about the tenth; vLLM's own order answers it last, after seconds
 
 
 @pytest.mark.parametrize("which", ["stock", "kvolume"])

@@ -72,7 +72,7 @@ def _certificate(best: dict[str, Any]) -> str:
     if ratio is None:
         return ""
     if ratio < 2:
-        return f"certified within {percent(ratio - 1, up=True)} of any possible schedule"
+        return f"certified to be at most {percent(ratio - 1, up=True)} above the best possible"
     return f"certified to be at most {math.ceil(ratio * 10) / 10:.4g} times the best possible"
 
 
