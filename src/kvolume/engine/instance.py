@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from kvolume.clock import Clock
 from kvolume.errors import InputError, ParameterError, PolicyError
-from kvolume.geometry import volume
+from kvolume.geometry import Holding, peak, volume
 from kvolume.policy import Columns, Planner, Policy, Request, Scale
 from kvolume.workload import Workload
 
@@ -34,6 +34,7 @@ class Instance:
     kv_tokens: int
     clock: Clock
     policy: Planner
+    holding: Holding = "unit"
 
     def __len__(self) -> int:
         return int(self.rows.size)
@@ -41,12 +42,21 @@ class Instance:
     def request(self, j: int) -> Request:
         """The j-th to arrive, as a policy knows it."""
         told = self.predicted[j].item(), int(self.guess[j]), self.keys[j].item()
-        return Request(j, int(self.arrival[j]), int(self.prompt[j]), *told)
+        return Request(j, int(self.arrival[j]), int(self.seen[j]), *told)
+
+    @property
+    def seen(self) -> Ints:
+        """Prompt tokens as policies see them.
+
+        The papers' request holds s + u tokens while it makes its u-th; in an engine it is s + u - 1, since the last
+        sampled token gets no slot. So an engine's request of prompt s is, to every policy, the papers' of s - 1.
+        """
+        return seen_prompt(self.prompt, self.holding)
 
     @property
     def charges(self) -> npt.NDArray[np.float64]:
         """Predicted volumes, as charged to lanes."""
-        return np.asarray(volume(self.prompt, self.predicted), np.float64)
+        return np.asarray(volume(self.seen, self.predicted), np.float64)
 
     @property
     def exact(self) -> bool:
@@ -55,12 +65,13 @@ class Instance:
 
 
 def prepare(
-    workload: Workload, policy: Planner, kv_tokens: int, clock: Clock, *, skip_oversized: bool = False
-) -> Instance:
+    workload: Workload, policy: Planner, kv_tokens: int, clock: Clock, *, skip_oversized: bool = False,
+    holding: Holding = "unit",
+) -> Instance:  # fmt: skip
     """Sort, reject, predict and key. Raises InputError for a request that can never fit, unless skipped."""
     check_kv_tokens(kv_tokens)
     s, o = workload.prompt_tokens, workload.output_tokens
-    rejected = s + o > kv_tokens
+    rejected = peak(s, o, holding) > kv_tokens
     if rejected.any() and not skip_oversized:
         raise _oversized(workload, rejected, kv_tokens)
     if rejected.all():
@@ -71,19 +82,25 @@ def prepare(
     arrival, s, o = arrival[rows], s[rows], o[rows]
     told = o if workload.predicted is None else workload.predicted[rows]
     predicted = policy.knowledge.reveal(told, o) if isinstance(policy, Policy) else told
-    most = kv_tokens - s
+    seen = seen_prompt(s, holding)
+    most = kv_tokens - seen
     if workload.upper is not None:
         most = np.minimum(most, workload.upper[rows])
     guess = o if predicted is o else np.clip(np.ceil(predicted).astype(np.int64), 1, most)
     keys: npt.NDArray[Any] = arrival
     if isinstance(policy, Policy):
-        columns = Columns(np.arange(rows.size), arrival, s, predicted)
+        columns = Columns(np.arange(rows.size), arrival, seen, predicted)
         keys = policy.order.fit(_scale(columns, kv_tokens, clock)).keys(columns)
         if keys.shape != rows.shape or keys.dtype.kind not in "iuf" or np.isnan(keys).any():
             raise PolicyError(
                 f"The keys of policy '{policy.name}' must be numbers, one for each request, and never nan."
             )
-    return Instance(rows, rejected, arrival, s, o, predicted, guess, most, keys, kv_tokens, clock, policy)
+    return Instance(rows, rejected, arrival, s, o, predicted, guess, most, keys, kv_tokens, clock, policy, holding)
+
+
+def seen_prompt(prompt: Ints, holding: Holding) -> Ints:
+    """Prompt tokens as policies see them (Instance.seen)."""
+    return prompt - 1 if holding == "engine" else prompt
 
 
 def check_kv_tokens(kv_tokens: int) -> None:

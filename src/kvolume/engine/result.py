@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kvolume.clock import Clock
+from kvolume.engine.served import Served
 from kvolume.workload import Workload
 
 Ints = npt.NDArray[np.int64]
@@ -48,6 +49,7 @@ class Run:
     segments: Segments | None  # None: every round takes one tick
     kv_token_ticks: float  # integral of held KV tokens over time
     finished: bool  # False: the policy cycled (livelock) and was stopped
+    served: Served | None = None  # of the serving engine
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,7 @@ class Result:
     segments: Segments | None = field(repr=False)
     wall_seconds: float = field(repr=False, default=0.0)
     notes: tuple[str, ...] = field(repr=False, default=())
+    served: Served | None = field(repr=False, default=None)  # of the serving engine
 
     @property
     def unit(self) -> str:

@@ -64,6 +64,16 @@ class LargestVolume(Eviction):
 
 
 @dataclass(frozen=True)
+class LastInOrder(Eviction):
+    """The last in the policy's own order, of equals the one admitted first: vLLM's --scheduling-policy priority."""
+
+    name = "last"
+
+    def choose(self, running: list[Running]) -> Running:
+        return max(running, key=lambda r: (r.request.key, r.request.arrival))
+
+
+@dataclass(frozen=True)
 class All(Eviction):
     """Everybody: alpha-protection with clearing (arXiv 2502.07115, sec. 5). It can cycle for ever."""
 

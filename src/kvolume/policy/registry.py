@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from kvolume.errors import ParameterError, unknown_name
 from kvolume.policy.admission import Admission, Greedy, LookAhead, Peak, Protected
 from kvolume.policy.contract import Planner
-from kvolume.policy.eviction import All, AtRandom, Eviction, LargestVolume, Latest
+from kvolume.policy.eviction import All, AtRandom, Eviction, LargestVolume, LastInOrder, Latest
 from kvolume.policy.order import Order
 from kvolume.policy.policy import Policy
 from kvolume.text import check_keys, number, parse_spec
@@ -47,7 +47,7 @@ class Entry:
 COMMON: dict[str, Parameter] = {
     "admission": Parameter("look-ahead", "look-ahead, greedy, peak, or protected (with alpha)"),
     "alpha": Parameter("0.3", "fraction of the budget kept free (admission=protected)"),
-    "evict": Parameter("latest", "latest, largest, all, or random (with beta)"),
+    "evict": Parameter("latest", "latest, largest, last (in the policy's order), all, or random (with beta)"),
     "beta": Parameter("0.1", "probability of leaving (evict=random)"),
     "keep": Parameter("1", "1: evicted requests keep their tokens; 0: they start again from zero"),
     "backfill": Parameter("0", "misfits that may be passed over in a round"),
@@ -55,7 +55,7 @@ COMMON: dict[str, Parameter] = {
 }
 
 ADMISSIONS = ("look-ahead", "greedy", "peak", "protected")
-EVICTIONS = ("latest", "largest", "all", "random")
+EVICTIONS = ("latest", "largest", "last", "all", "random")
 
 
 def admission(values: Mapping[str, str], what: str, default: str = "look-ahead") -> Admission:
@@ -80,7 +80,8 @@ def eviction(values: Mapping[str, str], what: str, default: str = "latest", keep
         return AtRandom(keep, number(values.get("beta", 0.1), "beta", what, low=0, high=1, open_low=True))
     if "beta" in values:
         raise ParameterError(f"The 'beta' parameter of {what} needs evict=random.")
-    return {"latest": Latest(keep), "largest": LargestVolume(keep), "all": All(keep)}[name]
+    rules = {"latest": Latest, "largest": LargestVolume, "last": LastInOrder, "all": All}
+    return rules[name](keep)
 
 
 def three_answers(

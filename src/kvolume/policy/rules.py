@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 RANDOM_MODULUS = 2_147_483_647
+PATIENCE = 100_000  # preempting steps in a row, with no completion and no arrival, before a run counts as a livelock
 
 
 def takes_oldest(oldest_volume: float, lane_volume: float, admitted_volume: float, share: float) -> bool:

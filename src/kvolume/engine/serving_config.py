@@ -1,0 +1,94 @@
+"""How a vLLM server is set up, as far as its scheduler sees it: the options under vLLM's own names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from kvolume.errors import ParameterError
+from kvolume.policy import Greedy, Planner, Policy
+from kvolume.policy.eviction import Eviction
+from kvolume.text import check_keys, number
+
+WHAT = "the serving engine"
+
+
+@dataclass(frozen=True, slots=True)
+class ServingConfig:
+    """Options of vLLM's V1 scheduler, with the defaults of `vllm serve` where those do not depend on the GPU.
+
+    The size of the KV cache is not among them: `kv_tokens` of `simulate` is (num_gpu_blocks - 1) * block_size, since
+    vLLM keeps one block of its pool, the null block, for itself.
+    """
+
+    block_size: int = 16  # KV tokens in a block
+    max_num_batched_tokens: int = 8192  # token budget of a step
+    max_num_seqs: int = 256  # requests that run at once
+    enable_chunked_prefill: bool = True
+    long_prefill_token_threshold: int = 0  # most tokens of one request in a step while there are others; 0: no limit
+    scheduler_reserve_full_isl: bool = True  # admit only where the whole prompt (and kept tokens) fits
+    watermark: float = 0.0  # fraction of the blocks that admissions leave free while something runs
+
+    def __post_init__(self) -> None:
+        """Raise ParameterError for what vLLM would refuse."""
+        for name, low in (("block_size", 1), ("max_num_batched_tokens", 1), ("max_num_seqs", 1),
+                          ("long_prefill_token_threshold", 0)):  # fmt: skip
+            number(getattr(self, name), name, WHAT, low=low, high=1_000_000_000, integer=True)
+        if not 0 <= number(self.watermark, "watermark", WHAT, low=0, high=1) < 1:
+            raise ParameterError(f"The 'watermark' parameter of {WHAT} must be below 1. Got {self.watermark} instead.")
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            raise ParameterError(
+                f"The 'max_num_batched_tokens' parameter of {WHAT} must be >= max_num_seqs = {self.max_num_seqs}, "
+                f"as in vLLM. Got {self.max_num_batched_tokens} instead."
+            )
+
+    def blocks(self, tokens: Any) -> Any:
+        """Blocks that hold so many tokens."""
+        return -(-tokens // self.block_size)
+
+    def watermark_blocks(self, usable: int) -> int:
+        """Blocks that admissions leave free, of `usable` ones and the null block."""
+        return int(self.watermark * (usable + 1))
+
+
+def parse_serving(text: str) -> ServingConfig:
+    """The options that a string names: `max_num_seqs=256,watermark=0.01`. Empty: the defaults.
+
+    Raises UnknownNameError for an option that does not exist, ParameterError for a bad value.
+    """
+    values: dict[str, Any] = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        key, equals, value = (p.strip() for p in part.partition("="))
+        if not equals or not value:
+            raise ParameterError(f"The serving options '{text}' have '{part}' where key=value is expected.")
+        values[key] = value
+    known = {f.name: f.type for f in fields(ServingConfig)}
+    check_keys(values, known, WHAT)
+    for key, value in values.items():
+        x = number(value, key, WHAT, integer=known[key] != "float")
+        values[key] = bool(number(value, key, WHAT, low=0, high=1)) if known[key] == "bool" else x
+    return ServingConfig(**values)
+
+
+def check_servable(planner: Planner) -> Policy:
+    """The policy, if the serving engine can carry it. Raises ParameterError by name if not.
+
+    vLLM preempts one request at a time, which keeps its tokens; so does this engine.
+    """
+    name = planner.name
+    if not isinstance(planner, Policy) or type(planner).plan is not Policy.plan:
+        raise ParameterError(
+            f"The engine 'serving' cannot run policy '{name}', which plans by itself: it needs an order, an admission "
+            "and an eviction rule."
+        )
+    if type(planner.eviction).choose is Eviction.choose or not planner.eviction.keep:
+        raise ParameterError(
+            f"The engine 'serving' cannot run policy '{name}': vLLM preempts one request at a time, which keeps its "
+            "tokens. Use evict=latest, largest or last, with keep=1."
+        )
+    return planner
+
+
+def own_gate(policy: Policy) -> bool:
+    """Does the policy's admission say more than vLLM's own test of free blocks, which is what greedy stands for?"""
+    return not isinstance(policy.admission, Greedy)
