@@ -9,8 +9,8 @@ import kvolume
 
 PUBLIC = [
     "Bound", "Clock", "Comparison", "InputError", "KvolumeError", "MissingExtraError", "Optimum", "ParameterError",
-    "Policy", "PolicyError", "Result", "SolverError", "UnknownNameError", "Workload", "__version__", "compare",
-    "lower_bound", "optimum", "simulate",
+    "Policy", "PolicyError", "Result", "ServingConfig", "SolverError", "UnknownNameError", "Workload", "__version__",
+    "compare", "lower_bound", "optimum", "simulate",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kvolume.bound import Bound, Optimum, lower_bound, optimum
     from kvolume.clock import Clock
-    from kvolume.engine import Result, simulate
+    from kvolume.engine import Result, ServingConfig, simulate
     from kvolume.errors import (
         InputError,
         KvolumeError,
@@ -33,15 +33,15 @@ __version__ = "0.1.0"
 _WHERE = {
     "Bound": "bound", "Clock": "clock", "Comparison": "study.comparison", "InputError": "errors",
     "KvolumeError": "errors", "MissingExtraError": "errors", "Optimum": "bound", "ParameterError": "errors",
-    "Policy": "policy", "PolicyError": "errors", "Result": "engine", "SolverError": "errors",
+    "Policy": "policy", "PolicyError": "errors", "Result": "engine", "ServingConfig": "engine", "SolverError": "errors",
     "UnknownNameError": "errors", "Workload": "workload", "compare": "study.comparison", "lower_bound": "bound",
     "optimum": "bound", "simulate": "engine",
 }  # fmt: skip
 
 __all__ = [
     "Bound", "Clock", "Comparison", "InputError", "KvolumeError", "MissingExtraError", "Optimum", "ParameterError",
-    "Policy", "PolicyError", "Result", "SolverError", "UnknownNameError", "Workload", "__version__", "compare",
-    "lower_bound", "optimum", "simulate",
+    "Policy", "PolicyError", "Result", "ServingConfig", "SolverError", "UnknownNameError", "Workload", "__version__",
+    "compare", "lower_bound", "optimum", "simulate",
 ]  # fmt: skip
 
 

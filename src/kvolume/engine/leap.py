@@ -122,7 +122,7 @@ def _general(i: Instance, policy: Policy, progress: Progress | None) -> Run:
     rank[by] = np.arange(by.size)
     p = np.stack((i.arrival, i.prompt, i.output, rank, by, i.most))
     r, z, f, v, low, high = k.fresh(len(i), i.guess, i.kv_tokens, first_random(policy.seed))
-    rules, costs = _rules(i.kv_tokens, policy), _costs(i.clock)
+    rules, costs = _rules(i.kv_tokens, policy), costs_of(i.clock)
     log, stretches, finished = watched(
         lambda done: general(p, r, z, f, v, low, high, i.charges, rules, costs, done), len(i), progress
     )
@@ -151,7 +151,8 @@ def _rules(kv_tokens: int, policy: Policy) -> k.Rules:
     )
 
 
-def _costs(clock: Clock) -> k.Costs:
+def costs_of(clock: Clock) -> k.Costs:
+    """A clock, as kernels take it."""
     from kvolume.engine.kernels.state import Costs
 
     return Costs(clock.unit, clock.base, clock.request, clock.kv_token, clock.prefill_token)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from kvolume.engine.instance import Instance
 from kvolume.engine.result import NEVER, Episodes, Run, Segments
 from kvolume.engine.served import Gaps, Served
 from kvolume.engine.serving_config import ServingConfig, check_servable, own_gate
+from kvolume.engine.watch import Progress
 from kvolume.policy import Request, Running, Start, State
 from kvolume.policy.policy import first_fit
 from kvolume.policy.rules import PATIENCE, first_random, raised
@@ -34,11 +36,15 @@ class Step(NamedTuple):
     free: int  # blocks, after all were handed out
 
 
-def run(instance: Instance, config: ServingConfig) -> Run:
-    """Serve everybody."""
-    server = Server(instance, config)
+def run(instance: Instance, config: ServingConfig, progress: Progress | None = None) -> Run:
+    """Serve everybody; `progress(done, total)` is called now and then."""
+    server, told = Server(instance, config), monotonic()
     for _ in server.steps():
-        pass
+        if progress and monotonic() - told > 0.25:
+            progress(int((server.finish != NEVER).sum()), len(instance))
+            told = monotonic()
+    if progress:
+        progress(len(instance), len(instance))
     return server.result()
 
 

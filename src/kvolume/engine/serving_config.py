@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from kvolume.errors import ParameterError
+import numpy as np
+
+from kvolume.engine.instance import check_kv_tokens
+from kvolume.errors import InputError, ParameterError
+from kvolume.geometry import peak
 from kvolume.policy import Greedy, Planner, Policy
 from kvolume.policy.eviction import Eviction
 from kvolume.text import check_keys, number
+from kvolume.workload import Workload
 
 WHAT = "the serving engine"
 
@@ -87,6 +92,33 @@ def check_servable(planner: Planner) -> Policy:
             "tokens. Use evict=latest, largest or last, with keep=1."
         )
     return planner
+
+
+def check_served(workload: Workload, config: ServingConfig) -> None:
+    """Raise InputError for a request that vLLM could never take: no prompt, or too long for an unchunked step."""
+    s, o = workload.prompt_tokens, workload.output_tokens
+    if (s < 1).any():
+        raise InputError(
+            f"Request {int(np.argmax(s < 1)) + 1} of '{workload.name}' has no prompt token; the engine 'serving' needs "
+            "at least one, as vLLM does."
+        )
+    longest = peak(s, o, "engine")
+    if not config.enable_chunked_prefill and (longest > config.max_num_batched_tokens).any():
+        row = int(np.argmax(longest > config.max_num_batched_tokens))
+        raise InputError(
+            f"Request {row + 1} of '{workload.name}' may have to prefill {longest[row]} tokens at once, more than "
+            f"max_num_batched_tokens = {config.max_num_batched_tokens}: raise it, or use enable_chunked_prefill=1."
+        )
+
+
+def whole_blocks(kv_tokens: int, config: ServingConfig) -> int:
+    """The KV tokens in whole blocks. Raises ParameterError where there is not a single one."""
+    check_kv_tokens(kv_tokens)
+    if kv_tokens < config.block_size:
+        raise ParameterError(
+            f"The budget kv_tokens must hold at least one block of {config.block_size} tokens. Got {kv_tokens} instead."
+        )
+    return kv_tokens // config.block_size * config.block_size
 
 
 def own_gate(policy: Policy) -> bool:

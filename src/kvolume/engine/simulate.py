@@ -7,15 +7,18 @@ from typing import Any, Literal
 import numpy as np
 
 from kvolume.clock import Clock, parse_clock
-from kvolume.engine import leap, rounds
+from kvolume.engine import leap, rounds, serving_leap
+from kvolume.engine import serving as serving_steps
 from kvolume.engine.instance import Instance, prepare
 from kvolume.engine.result import Result, Run, in_unit
+from kvolume.engine.serving_config import ServingConfig, check_servable, check_served, parse_serving, whole_blocks
 from kvolume.engine.watch import Progress, timed
 from kvolume.errors import ParameterError, unknown_name
 from kvolume.policy import Planner, Policy, parse
 from kvolume.workload import Workload
 
-Engine = Literal["auto", "rounds", "leap"]
+Engine = Literal["auto", "rounds", "leap", "serving", "serving-steps"]
+ENGINES = ("auto", "rounds", "leap", "serving", "serving-steps")
 
 
 def simulate(
@@ -25,13 +28,16 @@ def simulate(
     kv_tokens: int = 131_072,
     clock: str | Clock = "unit",
     engine: Engine = "auto",
+    serving: str | ServingConfig | None = None,
     skip_oversized: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Run `workload` under `policy` with a budget of `kv_tokens`, exactly.
 
     `engine`: `rounds` steps every round in plain Python and is the specification; `leap` is compiled, leaps from
-    event to event and gives the same result; `auto` takes leap where it can. `progress(done, total)` is called
+    event to event and gives the same result; `auto` takes leap where it can. `serving` is what vLLM's scheduler does
+    with blocks, chunked prefill and preemption, set up by the options `serving`, on the largest whole number of
+    blocks in `kv_tokens`; `serving-steps` is its specification in plain Python. `progress(done, total)` is called
     now and then. Times of the Result are in the workload's unit.
 
     Raises InputError for a request that can never fit (unless `skip_oversized`: it is then counted as rejected),
@@ -40,6 +46,10 @@ def simulate(
     planner = parse(policy) if isinstance(policy, str) else policy
     if isinstance(clock, str):
         clock = parse_clock(clock)
+    if engine in ("serving", "serving-steps"):
+        return _serve(workload, planner, kv_tokens, clock, engine, serving, skip_oversized, progress)
+    if serving is not None:
+        raise ParameterError(f"The serving options need engine='serving'. Got engine={engine!r} instead.")
     instance = prepare(workload, planner, kv_tokens, clock, skip_oversized=skip_oversized)
     if engine == "auto":
         engine = "leap" if leap.can_run(planner) else "rounds"
@@ -53,7 +63,25 @@ def simulate(
     elif engine == "rounds":
         run, seconds = timed(rounds.run, instance, progress)
     else:
-        raise unknown_name("engine", engine, ("auto", "rounds", "leap"))
+        raise unknown_name("engine", engine, ENGINES)
+    return _result(workload, instance, run, engine, seconds)
+
+
+def _serve(
+    workload: Workload, planner: Planner, kv_tokens: int, clock: Clock, engine: str,
+    options: str | ServingConfig | None, skip_oversized: bool, progress: Progress | None,
+) -> Result:  # fmt: skip
+    """As `simulate`, with vLLM's scheduler."""
+    config = options if isinstance(options, ServingConfig) else parse_serving(options or "")
+    check_servable(planner)
+    check_served(workload, config)
+    kv_tokens = whole_blocks(kv_tokens, config)
+    instance = prepare(workload, planner, kv_tokens, clock, skip_oversized=skip_oversized, holding="engine")
+    if engine == "serving" and serving_leap.can_run(planner):
+        run, seconds = serving_leap.run(instance, config, progress)
+    else:
+        engine = "serving-steps"
+        run, seconds = timed(serving_steps.run, instance, config, progress)
     return _result(workload, instance, run, engine, seconds)
 
 
@@ -85,4 +113,5 @@ def _result(workload: Workload, i: Instance, run: Run, engine: str, seconds: flo
         stays=None if stays is None else stays._replace(request=i.rows[stays.request]),
         segments=run.segments,
         wall_seconds=seconds,
+        served=run.served,
     )
