@@ -14,7 +14,7 @@ iteration that makes token u. Kept tokens and kills only add work. And OPT >= su
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,16 +29,30 @@ SAFETY = 1 - 1e-12  # the sums are rounded: keep the bound a bound
 TINY = 1e-12  # ticks of work for a request that takes none (no prompt, one token, engine accounting)
 
 
+class Shares(NamedTuple):
+    """Shares of an iteration's base that each unit of a resource carries, for weights of the caps that sum to 1.
+
+    With caps M (KV tokens), S (sequences) and T (tokens of an iteration): w1/M, w2/S, w3/T. An iteration within its
+    caps holds at most M, S and T of them, so that its base is at least the sum of its requests' shares.
+    """
+
+    kv_token: float
+    sequence: float = 0.0
+    token: float = 0.0
+
+
 def total_latency_bound(
-    arrival: Ints, s: Ints, o: Ints, kv_tokens: int, clock: Clock, holding: Holding = "unit"
-) -> float:
-    """Lower bound on the sum of latencies, in ticks. `arrival` (ticks) ascending."""
+    arrival: Ints, s: Ints, o: Ints, kv_tokens: int, clock: Clock, holding: Holding = "unit",
+    shares: Shares | None = None,
+) -> float:  # fmt: skip
+    """Lower bound on the sum of latencies, in ticks. `arrival` (ticks) ascending; by default KV alone is capped."""
     from kvolume.bound.kernels import mean_busy_times
 
-    work = np.maximum(clock.work(s, o, kv_tokens, holding), TINY)
+    shares = shares or Shares(1 / kv_tokens)
+    work = np.maximum(work_ticks(s, o, clock, holding, shares), TINY)
     order = np.argsort(work, kind="stable")
     busy = mean_busy_times(arrival, work, order)
-    lag = centroid_lag(s, o, kv_tokens, clock, holding)
+    lag = centroid_lag(s, o, kv_tokens, clock, holding, shares)
     alone = float(alone_ticks(s, o, clock, holding).sum())
     return max(float(busy) + float(lag.sum()) - float(arrival.sum(dtype=np.float64)), alone) * SAFETY
 
@@ -48,21 +62,37 @@ def alone_ticks(s: Any, o: Any, clock: Clock, holding: Holding = "unit") -> Any:
     return (clock.base + clock.request) * (o * 1.0) + clock.kv_token * volume(s, o, holding) + clock.prefill_token * s
 
 
-def centroid_lag(s: Ints, o: Ints, kv_tokens: int, clock: Clock, holding: Holding = "unit") -> Floats:
+def work_ticks(s: Any, o: Any, clock: Clock, holding: Holding, shares: Shares) -> Any:
+    """z_i: ticks of a full machine that a request takes."""
+    v = volume(s, o, holding) * 1.0
+    each = clock.request + clock.base * (shares.sequence + shares.token)
+    return (clock.base * shares.kv_token + clock.kv_token) * v + each * o + _prefill_work(s, clock, shares)
+
+
+def _prefill_work(s: Any, clock: Clock, shares: Shares) -> Any:
+    """Work of the prompt: its ticks, and its share of the token budget beside the token of the first iteration."""
+    return clock.prefill_token * s * 1.0 + clock.base * shares.token * np.maximum(s - 1, 0)
+
+
+def centroid_lag(
+    s: Ints, o: Ints, kv_tokens: int, clock: Clock, holding: Holding = "unit", shares: Shares | None = None
+) -> Floats:
     """D_i in ticks, in closed form: work is A + B u, iterations last p + q u, plus the prefill in the first."""
+    shares = shares or Shares(1 / kv_tokens)
     first = s * 1.0 - (1 if holding == "engine" else 0)  # tokens held in iteration u: first + u
     n = o * 1.0
-    slope = clock.kv_token + clock.base / kv_tokens
-    a, b = clock.request + slope * first, slope  # work in iteration u
+    slope = clock.kv_token + clock.base * shares.kv_token
+    a = clock.request + clock.base * (shares.sequence + shares.token) + slope * first  # work in iteration u: a + b u
+    b = slope
     p, q = clock.base + clock.request + clock.kv_token * first, clock.kv_token * 1.0  # length of iteration u
-    prefill = clock.prefill_token * s * 1.0
+    prefill, extra = clock.prefill_token * s * 1.0, _prefill_work(s, clock, shares)
     one, two, three = n * (n + 1) / 2, n * (n + 1) * (2 * n + 1) / 6, (n * (n + 1) / 2) ** 2  # sums of u, u^2, u^3
     # from the middle of iteration u to the end: p (n - u + 1/2) + q (n (n + 1)/2 - u^2 / 2)
     c0, c1, c2 = p * (n + 0.5) + q * one, -p, -q / 2
     moment = a * (c0 * n + c1 * one + c2 * two) + b * (c0 * one + c1 * two + c2 * three)
     # the prefill lengthens iteration 1 by `prefill`: its own work there, and half a prefill for the rest of u = 1
     after_first = c0 + c1 + c2
-    moment = moment + (a + b) * prefill / 2 + prefill * (after_first + prefill / 2)
-    work = a * n + b * one + prefill
+    moment = moment + (a + b) * prefill / 2 + extra * (after_first + prefill / 2)
+    work = a * n + b * one + extra
     alone = np.asarray(alone_ticks(s, o, clock, holding))  # who takes no work is at least delayed by itself
     return np.where(work > 0, moment / np.where(work > 0, work, 1.0), alone)

@@ -9,7 +9,9 @@ import numpy as np
 from kvolume.bound.busy_time import total_latency_bound
 from kvolume.bound.fits import check_fits
 from kvolume.bound.result import Bound, LogCertificate
+from kvolume.bound.serving import serving_bound
 from kvolume.clock import Clock, parse_clock
+from kvolume.engine.serving_config import ServingConfig
 from kvolume.engine.watch import announced
 from kvolume.errors import InputError, ParameterError, unknown_name
 from kvolume.workload import Workload
@@ -18,18 +20,23 @@ KINDS = ("mean busy time", "prefix", "lp")
 
 
 def lower_bound(
-    workload: Workload, kv_tokens: int, *, clock: str | Clock = "unit", kind: str = "mean busy time"
-) -> Bound:
+    workload: Workload, kv_tokens: int, *, clock: str | Clock = "unit", kind: str = "mean busy time",
+    serving: ServingConfig | None = None,
+) -> Bound:  # fmt: skip
     """A proven lower bound on the sum of latencies of every schedule, in the workload's unit.
 
     `mean busy time` holds for every policy, with any arrivals and any clock, in O(n log n). `prefix` is the
     simpler one of SVF (arXiv 2606.22327, Prop. 3.1): bursts in unit rounds only. `lp` is the relaxation of the
     integer program: a few hundred requests, and only for policies that keep no tokens over an eviction.
+    With `serving` it bounds the engine 'serving' with those options, which holds a token less than the papers' model
+    and is capped in sequences and tokens of a step too: mean busy time only.
 
     Raises InputError for a request that can never fit, ParameterError where the kind does not apply.
     """
     clock = parse_clock(clock) if isinstance(clock, str) else clock
-    check_fits(workload, kv_tokens)
+    check_fits(workload, kv_tokens, engine=serving is not None)
+    if serving is not None and kind != "mean busy time":
+        raise ParameterError(f"The bound '{kind}' does not hold for the engine 'serving': use 'mean busy time'.")
     arrival = workload.arrival_ticks(clock)
     order = np.argsort(arrival, kind="stable")
     s, o, arrival = workload.prompt_tokens[order], workload.output_tokens[order], arrival[order]
@@ -37,7 +44,10 @@ def lower_bound(
     tick = clock.tick_s if unit == "s" else 1.0
     if kind == "mean busy time":
         with announced():
-            ticks = total_latency_bound(arrival, s, o, kv_tokens, clock)
+            if serving is not None:
+                ticks = serving_bound(arrival, s, o, kv_tokens, clock, serving)
+            else:
+                ticks = total_latency_bound(arrival, s, o, kv_tokens, clock)
     elif kind == "prefix":
         if arrival.any() or not clock.unit:
             raise ParameterError(

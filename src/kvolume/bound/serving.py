@@ -1,0 +1,44 @@
+"""The mean-busy-time bound for the serving engine: KV tokens, sequences and tokens of a step are all capped.
+
+A request holds s + u - 1 tokens in the step that makes token u, and uses s tokens of that step's budget (u = 1) or
+one. For any weights that sum to 1 the bound of `busy_time` holds with the base shared out over the three caps; the
+best weights found are taken. Chunks: a prefill spread over several steps does its work no later and adds at least
+as much time before the completion as in one step, so the bound holds for chunked prefill too (docs/bounds.md); so
+it does for preemptions, which only add work. (ours; ALGORITHMS: more than one resource)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from kvolume.bound.busy_time import Shares, total_latency_bound
+from kvolume.clock import Clock
+from kvolume.engine.serving_config import ServingConfig
+
+Ints = npt.NDArray[np.int64]
+Weights = tuple[float, float, float]
+MIXES = (0.25, 0.5, 0.75)
+
+
+def serving_bound(arrival: Ints, s: Ints, o: Ints, kv_tokens: int, clock: Clock, config: ServingConfig) -> float:
+    """Lower bound on the sum of latencies of every schedule of the serving engine, in ticks. `arrival` ascending."""
+
+    def bound(weights: Weights) -> float:
+        w1, w2, w3 = weights
+        shares = Shares(w1 / kv_tokens, w2 / config.max_num_seqs, w3 / config.max_num_batched_tokens)
+        return total_latency_bound(arrival, s, o, kv_tokens, clock, "engine", shares)
+
+    corners: list[Weights] = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    best, corner = max((bound(w), w) for w in corners)
+    return max([best, *map(bound, _towards(corner, corners))])
+
+
+def _towards(corner: Weights, corners: list[Weights]) -> Iterator[Weights]:
+    """Mixes of one corner with each of the others."""
+    for other in corners:
+        if other != corner:
+            for t in MIXES:
+                yield tuple((1 - t) * x + t * y for x, y in zip(corner, other, strict=True))  # type: ignore[misc]
