@@ -101,7 +101,14 @@ Json = Annotated[
 ]
 Force = Annotated[bool, Parameter(help="Replace what is there already.", negative=(), show_default=False, group=OUTPUT)]
 Engine = Annotated[
-    Literal["auto", "rounds", "leap"], Parameter(help="The engine: the specification or the fast kernel.")
+    Literal["auto", "rounds", "leap", "serving", "serving-steps"],
+    Parameter(help="Rounds by the specification or the fast kernel, or a server that does what vLLM does."),
+]
+Serving = Annotated[
+    str, Parameter(help="Options of the server, such as max_num_seqs=256,watermark=0.01.", show_default=False)
+]
+Goodput = Annotated[
+    str | None, Parameter(help="Limits in ms that make a request good, such as 'ttft:500 tpot:50'.")
 ]
 
 
@@ -153,7 +160,9 @@ __all__ = [
     "Engine",
     "File",
     "Force",
+    "Goodput",
     "Json",
+    "Serving",
     "Source",
     "Workload",
     "app",

@@ -6,7 +6,19 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from kvolume.cli.app import DEFAULT_SOURCE, OUTPUT, Engine, File, Force, Json, Source, Workload, spec_of
+from kvolume.cli.app import (
+    DEFAULT_SOURCE,
+    OUTPUT,
+    Engine,
+    File,
+    Force,
+    Goodput,
+    Json,
+    Serving,
+    Source,
+    Workload,
+    spec_of,
+)
 from kvolume.study.defaults import DEFAULT_POLICIES
 
 
@@ -24,6 +36,8 @@ def compare(
     ] = DEFAULT_POLICIES,
     options: Workload | None = None,
     engine: Engine = "auto",
+    serving: Serving = "",
+    goodput: Goodput = None,
     spec: Annotated[File | None, Parameter(help="Run the spec.json of an earlier --out, instead of options.")] = None,
     json: Json = False,
     out: Annotated[File | None, Parameter(help="Folder for spec, summary, requests and charts.", group=OUTPUT)] = None,
@@ -37,7 +51,7 @@ def compare(
     from kvolume.study.spec import only_spec
     from kvolume.study.workloads import prepare
 
-    what = spec_of(source, options, policies=policy, engine=engine)
+    what = spec_of(source, options, policies=policy, engine=engine, serving=serving, goodput=goodput)
     if spec is not None:
         what = only_spec(spec, what)
     if out is not None:

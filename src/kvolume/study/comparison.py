@@ -18,7 +18,7 @@ from kvolume.workload import Workload
 
 if TYPE_CHECKING:
     from kvolume.bound import Bound
-    from kvolume.engine import Result
+    from kvolume.engine import Result, ServingConfig
 
 Progress = Callable[[str, int, int], None]  # what runs, requests done, requests in all
 
@@ -56,6 +56,20 @@ class Comparison:
         """One row of metrics per policy, in the order of the spec; None where nothing can be said."""
         return [self._row(*each) for each in zip(self.spec.policies, self.labels, self.results, strict=True)]
 
+    @cached_property
+    def served_rows(self) -> list[dict[str, Any]]:
+        """What `vllm bench serve` would report of each policy; empty unless the engine is 'serving'."""
+        if not self.spec.engine.startswith("serving"):
+            return []
+        from kvolume.engine.metrics import parse_goodput, serving_metrics
+
+        limits = parse_goodput(self.spec.goodput) if self.spec.goodput else None
+        return [
+            {"policy": row["policy"], "label": row["label"], "status": row["status"]}
+            | serving_metrics(result, limits=limits)
+            for row, result in zip(self.rows, self.results, strict=True)
+        ]
+
     def to_dict(self, *, timings: bool = True) -> dict[str, Any]:
         """The comparison as one JSON-ready object; without `timings` the same spec gives the same object."""
         spec, bound, workload = self.spec, self.bound, self.workload
@@ -78,7 +92,7 @@ class Comparison:
                 "kind": bound.kind if bound else None,
             },
             "policies": [{k: v for k, v in row.items() if timings or k not in TIMINGS} for row in self.rows],
-        }
+        } | ({"serving": self.served_rows} if self.served_rows else {})
 
     def to_json(self, *, timings: bool = True) -> str:
         """`to_dict` as indented JSON."""
@@ -120,6 +134,8 @@ def compare(
     skip_oversized: bool = False,
     skip_bad_rows: bool = False,
     engine: str = "auto",
+    serving: str = "",
+    goodput: str | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Run several policies on one workload of `kv_tokens` and set them against a proven lower bound.
@@ -134,7 +150,7 @@ def compare(
         policies=(policies,) if isinstance(policies, str) else tuple(policies),
         kv_tokens=kv_tokens, load=load, request_rate=request_rate, burst=burst, arrivals=arrivals,
         num_prompts=num_prompts, seed=seed, clock=clock, predict=predict, skip_oversized=skip_oversized,
-        skip_bad_rows=skip_bad_rows, engine=engine,
+        skip_bad_rows=skip_bad_rows, engine=engine, serving=serving, goodput=goodput,
     )  # fmt: skip
     if not given:
         return run(spec, progress=progress)
@@ -154,17 +170,32 @@ def run(spec: CompareSpec, workload: Workload | None = None, *, progress: Progre
 
     if workload is None:
         workload = prepare(spec)
+    kv_tokens, config = _served_by(spec)
     labels = tuple(str(getattr(parse(name), "label", name)) for name in spec.policies)
     results = tuple(
         simulate(
-            workload, name, kv_tokens=spec.kv_tokens, clock=spec.clock, engine=spec.engine,  # type: ignore[arg-type]  # checked by the spec
+            workload, name, kv_tokens=kv_tokens, clock=spec.clock, serving=config,
+            engine=spec.engine,  # type: ignore[arg-type]  # checked by the spec
             skip_oversized=spec.skip_oversized, progress=_named(progress, label),
         )
         for name, label in zip(spec.policies, labels, strict=True)
     )  # fmt: skip
-    fitting = served(workload, spec.kv_tokens)
-    bound = lower_bound(fitting, spec.kv_tokens, clock=spec.clock) if fitting is not None else None
+    fitting = served(workload, kv_tokens, "engine" if config else "unit")
+    bound = lower_bound(fitting, kv_tokens, clock=spec.clock, serving=config) if fitting is not None else None
     return Comparison(spec, workload, bound, results, labels)
+
+
+def _served_by(spec: CompareSpec) -> tuple[int, ServingConfig | None]:
+    """The budget, in whole blocks where vLLM's scheduler serves, and that scheduler's options."""
+    if not spec.engine.startswith("serving"):
+        return spec.kv_tokens, None
+    from kvolume.engine.serving_config import check_servable, parse_serving, whole_blocks
+    from kvolume.policy import parse
+
+    for name in spec.policies:
+        check_servable(parse(name))
+    config = parse_serving(spec.serving)
+    return whole_blocks(spec.kv_tokens, config), config
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:

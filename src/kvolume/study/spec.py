@@ -13,7 +13,7 @@ from kvolume.clock import parse_clock
 from kvolume.errors import InputError, ParameterError, unknown_name
 from kvolume.study.defaults import DEFAULT_KV_TOKENS, DEFAULT_POLICIES, DEFAULT_SOURCE, MOST_KV_TOKENS
 
-ENGINES = ("auto", "rounds", "leap")
+ENGINES = ("auto", "rounds", "leap", "serving", "serving-steps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,8 @@ class CompareSpec:
     skip_oversized: bool = False
     skip_bad_rows: bool = False
     engine: str = "auto"
+    serving: str = ""
+    goodput: str | None = None
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -57,6 +59,7 @@ class CompareSpec:
             raise ParameterError(f"--burst and --arrivals {self.arrivals} exclude each other: a burst arrives at once.")
         if self.engine not in ENGINES:
             raise unknown_name("engine", self.engine, ENGINES)
+        _check_serving(self)
         parse_clock(self.clock)
         _check_arrivals(self.arrivals)
         _check_policies(self.policies)
@@ -180,6 +183,20 @@ def _check_policies(policies: tuple[str, ...]) -> None:
         policy.parse(name)
         if name in policies[:i]:
             raise ParameterError(f"The policy '{name}' is given twice. Name each policy once.")
+
+
+def _check_serving(spec: CompareSpec) -> None:
+    if not spec.engine.startswith("serving"):
+        for name, value in (("serving", spec.serving), ("goodput", spec.goodput)):
+            if value:
+                raise ParameterError(f"--{name} needs --engine serving. Got --engine {spec.engine} instead.")
+        return
+    from kvolume.engine.metrics import parse_goodput
+    from kvolume.engine.serving_config import parse_serving
+
+    parse_serving(spec.serving)
+    if spec.goodput is not None:
+        parse_goodput(spec.goodput)
 
 
 def _check_arrivals(arrivals: str | None) -> None:

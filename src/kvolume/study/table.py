@@ -54,14 +54,36 @@ def columns(unit: str) -> tuple[Column, ...]:
     )
 
 
+def served_columns(goodput: bool) -> tuple[Column, ...]:
+    """The columns of what a server's users see, in milliseconds."""
+    shown = (("ttft", "TTFT, ms", (50, 99)), ("tpot", "TPOT, ms", (99,)), ("itl", "ITL, ms", (99,)))
+    times = tuple(
+        column
+        for key, group, percentiles in shown
+        for column in (
+            Column(f"mean_{key}_ms", group, "mean"),
+            *(Column(f"p{p}_{key}_ms", group, f"P{p}") for p in percentiles),
+        )
+    )
+    rates = (Column("output_throughput", "output", "tokens/s", "max"),)
+    return times + rates + ((Column("request_goodput", "good", "per s", "max"),) if goodput else ())
+
+
 def lines(comparison: Comparison, width: int = 100) -> list[Line]:
     """The table of a comparison, at most `width` wide unless a single column is wider."""
-    return layout(comparison.rows, comparison.unit, width)
+    served = comparison.served_rows
+    out = layout(comparison.rows, comparison.unit, width)
+    if served:
+        goodput = comparison.spec.goodput is not None
+        out += [Line(""), *layout(served, comparison.unit, width, served_columns(goodput))]
+    return out
 
 
-def layout(rows: Sequence[dict[str, Any]], unit: str, width: int) -> list[Line]:
+def layout(
+    rows: Sequence[dict[str, Any]], unit: str, width: int, cols: Sequence[Column] | None = None
+) -> list[Line]:
     """The table of these rows (see `Comparison.rows`): full numbers, else short ones, else stacked tables."""
-    cols = columns(unit)
+    cols = cols or columns(unit)
     names = [str(row["label"]) for row in rows]
     for compact in (False, True):
         cells = [_cells(col, rows, compact) for col in cols]

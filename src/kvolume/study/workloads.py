@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from kvolume.clock import Clock, parse_clock
 from kvolume.errors import InputError, unknown_name
-from kvolume.geometry import peak
+from kvolume.geometry import Holding, peak
 from kvolume.study.defaults import DEFAULT_LOAD
 from kvolume.study.spec import CompareSpec
 from kvolume.workload import Workload
@@ -81,14 +81,14 @@ def shape(workload: Workload, spec: CompareSpec, *, default_load: float | None =
     return workload
 
 
-def fitting(workload: Workload, kv_tokens: int) -> npt.NDArray[np.bool_]:
+def fitting(workload: Workload, kv_tokens: int, holding: Holding = "unit") -> npt.NDArray[np.bool_]:
     """Which requests can ever run: those whose peak is within the budget."""
-    return np.asarray(peak(workload.prompt_tokens, workload.output_tokens) <= kv_tokens)
+    return np.asarray(peak(workload.prompt_tokens, workload.output_tokens, holding) <= kv_tokens)
 
 
-def served(workload: Workload, kv_tokens: int) -> Workload | None:
+def served(workload: Workload, kv_tokens: int, holding: Holding = "unit") -> Workload | None:
     """The requests that fit, in their order; None where none does."""
-    fits = fitting(workload, kv_tokens)
+    fits = fitting(workload, kv_tokens, holding)
     if fits.all():
         return workload
     return workload.take(np.flatnonzero(fits)) if fits.any() else None
