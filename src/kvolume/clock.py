@@ -4,6 +4,7 @@
 `linear`: an iteration takes base + request * B + kv_token * KV + prefill_token * P seconds for B running
 requests that hold KV tokens and P prompt tokens being prefilled; a tick is one nanosecond, so that leaping and
 stepping agree bit for bit.
+`roofline`: the same with the four numbers made from a model's size and a GPU's data sheet (roofline.py).
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import numpy.typing as npt
 
 from kvolume.errors import unknown_name
 from kvolume.geometry import Holding, volume
+from kvolume.roofline import roofline
 from kvolume.text import check_keys, number, parse_spec
 
 NS = 1_000_000_000
+DEFAULT_KV_TOKENS = 131_072
 LINEAR_DEFAULTS = {"base": 8e-3, "request": 3e-5, "kv_token": 3e-8, "prefill_token": 6e-5}
 
 Ints = npt.NDArray[np.int64]
@@ -35,6 +38,7 @@ class Clock:
     kv_token: int = 0  # ticks per KV token held
     prefill_token: int = 0  # ticks per prompt token prefilled
     tick_ns: int = 30_000_000
+    kv_tokens: int | None = None  # that fit beside the weights, where the clock knows model and GPU
 
     @property
     def unit(self) -> bool:
@@ -70,7 +74,7 @@ UNIT = Clock("unit")
 
 
 def parse_clock(text: str) -> Clock:
-    """The clock that a string names: `unit`, `unit:seconds=0.03`, `linear:base=8e-3,request=3e-5,...` (seconds).
+    """The clock that a string names: `unit:seconds=0.03`, `linear:base=8e-3,...` (seconds), `roofline:model=..,gpu=..`.
 
     Raises UnknownNameError or ParameterError.
     """
@@ -86,4 +90,13 @@ def parse_clock(text: str) -> Clock:
         if costs["base"] < 1:
             number(given["base"], "base", "clock linear", low=1e-9)
         return Clock(text, tick_ns=1, **costs)
-    raise unknown_name("clock", name, ("unit", "linear"))
+    if name == "roofline":
+        *seconds_of, kv_tokens = roofline(values)
+        base, request, kv_token, prefill_token = (round(x * NS) for x in seconds_of)
+        return Clock(text, base, request, kv_token, prefill_token, tick_ns=1, kv_tokens=kv_tokens)
+    raise unknown_name("clock", name, ("unit", "linear", "roofline"))
+
+
+def budget(kv_tokens: int | None, clock: Clock) -> int:
+    """The budget given; else the KV tokens of the clock's GPU, or 131,072 where it knows of none."""
+    return kv_tokens if kv_tokens is not None else clock.kv_tokens or DEFAULT_KV_TOKENS

@@ -127,7 +127,10 @@ def flag(text: str) -> Parameter:
 class Workload:
     """The options that shape a workload."""
 
-    kv_tokens: Annotated[int, option("KV cache budget in tokens.", converter=_kv_tokens)] = DEFAULT_KV_TOKENS
+    kv_tokens: Annotated[
+        int | None,
+        option(f"KV cache budget in tokens; {DEFAULT_KV_TOKENS}, or what the clock's GPU holds.", converter=_kv_tokens),
+    ] = None
     load: Annotated[float | None, option("Scale arrivals to this offered KV volume over capacity.")] = None
     request_rate: Annotated[float | None, option("Scale arrivals to this many requests per second.")] = None
     burst: Annotated[bool, flag("Let all requests arrive at time 0.")] = False
@@ -136,7 +139,7 @@ class Workload:
     seed: Annotated[int, option("Seed of everything that is drawn.", converter=_integer)] = 0
     clock: Annotated[
         str | None,
-        option("unit:seconds=0.03 (of a round; the default) or linear:base=8e-3,...; see the docs."),
+        option("unit:seconds=0.03 (of a round; the default), linear:base=8e-3,... or roofline:model=..,gpu=.."),
     ] = None
     predict: Annotated[str | None, option("What policies know of lengths: exact, noise:sigma=0.5, ...")] = None
     skip_oversized: Annotated[bool, flag("Count requests that can never fit as rejected.")] = False
@@ -151,7 +154,17 @@ def spec_of(source: str, options: Workload | None, **more: Any) -> CompareSpec:
 
     values = asdict(options or Workload())
     values["clock"] = values["clock"] or "unit"
+    values["kv_tokens"] = _budget(values["kv_tokens"], values["clock"])
     return CompareSpec(source=source, **values, **more)
+
+
+def _budget(kv_tokens: int | None, clock: str) -> int:
+    """The budget given, or the clock's; without reading the clock where nothing depends on it."""
+    if kv_tokens is not None or not clock.startswith("roofline"):
+        return DEFAULT_KV_TOKENS if kv_tokens is None else kv_tokens
+    from kvolume.clock import budget, parse_clock
+
+    return budget(None, parse_clock(clock))
 
 
 __all__ = [

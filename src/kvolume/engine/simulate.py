@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kvolume.clock import Clock, parse_clock
+from kvolume.clock import Clock, budget, parse_clock
 from kvolume.engine import leap, rounds, serving_leap
 from kvolume.engine import serving as serving_steps
 from kvolume.engine.instance import Instance, prepare
@@ -25,14 +25,14 @@ def simulate(
     workload: Workload,
     policy: str | Planner = "svf",
     *,
-    kv_tokens: int = 131_072,
+    kv_tokens: int | None = None,
     clock: str | Clock = "unit",
     engine: Engine = "auto",
     serving: str | ServingConfig | None = None,
     skip_oversized: bool = False,
     progress: Progress | None = None,
 ) -> Result:
-    """Run `workload` under `policy` with a budget of `kv_tokens`, exactly.
+    """Run `workload` under `policy` with a budget of `kv_tokens`, exactly; by default that of the clock's GPU.
 
     `engine`: `rounds` steps every round in plain Python and is the specification; `leap` is compiled, leaps from
     event to event and gives the same result; `auto` takes leap where it can. `serving` is what vLLM's scheduler does
@@ -46,6 +46,7 @@ def simulate(
     planner = parse(policy) if isinstance(policy, str) else policy
     if isinstance(clock, str):
         clock = parse_clock(clock)
+    kv_tokens = budget(kv_tokens, clock)
     if engine in ("serving", "serving-steps"):
         return _serve(workload, planner, kv_tokens, clock, engine, serving, skip_oversized, progress)
     if serving is not None:

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kvolume.clock import parse_clock
-from kvolume.study.defaults import DEFAULT_KV_TOKENS, DEFAULT_POLICIES, DEFAULT_SOURCE
+from kvolume.clock import budget, parse_clock
+from kvolume.study.defaults import DEFAULT_POLICIES, DEFAULT_SOURCE
 from kvolume.study.spec import CompareSpec, version
 from kvolume.study.workloads import prepare, served, shape
 from kvolume.workload import Workload
@@ -122,7 +122,7 @@ def compare(
     source: str | Path | Workload = DEFAULT_SOURCE,
     policies: str | Iterable[str] = DEFAULT_POLICIES,
     *,
-    kv_tokens: int = DEFAULT_KV_TOKENS,
+    kv_tokens: int | None = None,
     load: float | None = None,
     request_rate: float | None = None,
     burst: bool = False,
@@ -148,8 +148,8 @@ def compare(
     spec = CompareSpec(
         source=source.name if isinstance(source, Workload) else str(source),
         policies=(policies,) if isinstance(policies, str) else tuple(policies),
-        kv_tokens=kv_tokens, load=load, request_rate=request_rate, burst=burst, arrivals=arrivals,
-        num_prompts=num_prompts, seed=seed, clock=clock, predict=predict, skip_oversized=skip_oversized,
+        kv_tokens=budget(kv_tokens, parse_clock(clock)), load=load, request_rate=request_rate, burst=burst,
+        arrivals=arrivals, num_prompts=num_prompts, seed=seed, clock=clock, predict=predict, skip_oversized=skip_oversized,
         skip_bad_rows=skip_bad_rows, engine=engine, serving=serving, goodput=goodput,
     )  # fmt: skip
     if not given:
