@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,3 +112,15 @@ def test_what_can_never_run_is_refused() -> None:
         simulate(Workload([0], [1], [1]), "vllm", serving="max_num_seqs=4")
     with pytest.raises(UnknownNameError, match="Did you mean 'serving'"):
         simulate(Workload([0], [1], [1]), "vllm", engine="servin")
+
+
+def test_a_server_that_preempts_for_ever_is_stopped() -> None:
+    """By priority, with long prefills capped and without full reservation, vLLM's own scheduler can go on for ever."""
+    it = case(209)
+    assert not it.config.scheduler_reserve_full_isl
+    result = run(it, "sjf:admission=greedy,evict=last", "serving")
+    assert result.status == "livelock"
+    row = result.metrics()
+    assert row["injected"] == row["finished"] + row["running_or_waiting"]
+    it = it._replace(config=replace(it.config, scheduler_reserve_full_isl=True))
+    assert run(it, "sjf:admission=greedy,evict=last", "serving").status == "finished"

@@ -44,8 +44,11 @@ def _model_config(longest: int) -> Any:
     return ModelConfig(model=_model(), skip_tokenizer_init=True, dtype="float32", max_model_len=longest, seed=0)
 
 
-def make(config: ServingConfig, kv_tokens: int, policy: str, longest: int) -> Any:
-    """A scheduler set up as `config` says, with kv_tokens in usable blocks, by --scheduling-policy `policy`."""
+def make(config: ServingConfig, kv_tokens: int, policy: str, longest: int, plug_in: str = "") -> Any:
+    """A scheduler set up as `config` says, with kv_tokens in usable blocks, by --scheduling-policy `policy`.
+
+    `plug_in` is a policy of kvolume's own plug-in, put over vLLM's scheduler.
+    """
     model = _model_config(longest)
     import torch
     from vllm.config import CacheConfig, DeviceConfig, SchedulerConfig, VllmConfig
@@ -53,6 +56,9 @@ def make(config: ServingConfig, kv_tokens: int, policy: str, longest: int) -> An
     from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
     from vllm.v1.structured_output import StructuredOutputManager
 
+    from kvolume.vllm import Scheduler as KvolumeScheduler
+
+    settings = {"policy": plug_in, "preempted_first": False} if plug_in else {"mode": "off"}
     blocks = kv_tokens // config.block_size + 1  # and the null block
     vllm_config = VllmConfig(
         scheduler_config=SchedulerConfig(
@@ -65,10 +71,11 @@ def make(config: ServingConfig, kv_tokens: int, policy: str, longest: int) -> An
         model_config=model,
         cache_config=CacheConfig(block_size=config.block_size, enable_prefix_caching=False, cache_dtype="auto"),
         device_config=DeviceConfig("cpu"),
+        additional_config={"kvolume": settings},
     )  # fmt: skip
     vllm_config.cache_config.num_gpu_blocks = blocks
     spec = FullAttentionSpec(block_size=config.block_size, num_kv_heads=1, head_size=1, dtype=torch.float32)
-    return Scheduler(
+    return (KvolumeScheduler if plug_in else Scheduler)(
         vllm_config=vllm_config, block_size=config.block_size, hash_block_size=config.block_size, log_stats=False,
         kv_cache_config=KVCacheConfig(num_blocks=blocks, kv_cache_tensors=[],
                                       kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)]),
@@ -82,17 +89,20 @@ def _request(j: int, prompt: int, output: int, priority: int, arrival: int) -> A
 
     return Request(
         request_id=f"{j:06d}", prompt_token_ids=[7] * prompt, pooling_params=None, arrival_time=float(arrival),
-        sampling_params=SamplingParams(max_tokens=output, ignore_eos=True, temperature=0.0), priority=priority,
+        sampling_params=SamplingParams(
+            max_tokens=output, ignore_eos=True, temperature=0.0, extra_args={"predicted_output_len": output}
+        ),
+        priority=priority,
     )  # fmt: skip
 
 
-def steps(scheduler: Any, jobs: list[tuple[int, int, int, int]], clock: Clock) -> list[Step]:
-    """Run jobs (arrival in ticks, prompt, output, priority; in order of arrival) to their end."""
+def steps(scheduler: Any, jobs: list[tuple[int, int, int, int]], clock: Clock, most: int) -> list[Step]:
+    """Run jobs (arrival in ticks, prompt, output, priority; in order of arrival) to their end, or for `most` steps."""
     from vllm.v1.outputs import ModelRunnerOutput
 
     out, tick, arrived = [], 0, 0
     prefill_until: dict[str, int] = {}
-    while arrived < len(jobs) or scheduler.has_unfinished_requests():
+    while len(out) < most and (arrived < len(jobs) or scheduler.has_unfinished_requests()):
         if not scheduler.has_unfinished_requests():
             tick = max(tick, jobs[arrived][0])
         while arrived < len(jobs) and jobs[arrived][0] <= tick:

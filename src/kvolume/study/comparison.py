@@ -149,8 +149,8 @@ def compare(
         source=source.name if isinstance(source, Workload) else str(source),
         policies=(policies,) if isinstance(policies, str) else tuple(policies),
         kv_tokens=budget(kv_tokens, parse_clock(clock)), load=load, request_rate=request_rate, burst=burst,
-        arrivals=arrivals, num_prompts=num_prompts, seed=seed, clock=clock, predict=predict, skip_oversized=skip_oversized,
-        skip_bad_rows=skip_bad_rows, engine=engine, serving=serving, goodput=goodput,
+        arrivals=arrivals, num_prompts=num_prompts, seed=seed, clock=clock, predict=predict,
+        skip_oversized=skip_oversized, skip_bad_rows=skip_bad_rows, engine=engine, serving=serving, goodput=goodput,
     )  # fmt: skip
     if not given:
         return run(spec, progress=progress)
