@@ -26,10 +26,9 @@ def _model() -> str:
     for name, value in (("VLLM_LOGGING_LEVEL", "ERROR"), ("VLLM_TARGET_DEVICE", "cpu"), ("HF_HUB_OFFLINE", "1"),
                         ("VLLM_PLUGINS", "")):  # fmt: skip
         os.environ.setdefault(name, value)
+    from vllm import platforms
     from vllm.platforms import current_platform  # noqa: F401  (vLLM looks first)
     from vllm.platforms.cpu import CpuPlatform
-
-    from vllm import platforms
 
     platforms._current_platform = CpuPlatform()
     folder = Path(tempfile.mkdtemp(prefix="kvolume-model-"))

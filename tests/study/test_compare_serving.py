@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from kvolume import InputError, ParameterError, Workload
+from kvolume import InputError, ParameterError, Workload, compare
 from kvolume.cli import main
-from kvolume.study.compare import compare
 
 W = Workload(None, [40, 900, 30, 25], [20, 30, 9, 1], arrival_s=[0.0, 0.0, 0.1, 0.1], name="four")
 POLICIES = ("vllm", "svf", "svf:admission=greedy")
