@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ import pytest
 pytest.importorskip("vllm", reason="compares with vLLM's real scheduler, where vLLM 0.32 is installed")
 
 from tests.engine import vllm_oracle
-from tests.engine.serving_cases import CLOCK, case, exact
+from tests.engine.serving_cases import CLOCK, Case, case, exact
 
+from kvolume import ServingConfig, Workload
+from kvolume.clock import Clock, parse_clock
 from kvolume.engine.instance import prepare
 from kvolume.engine.serving import Server
 from kvolume.policy import parse
@@ -34,21 +37,27 @@ PLUGGED = ("svf:admission=greedy", "sjf:admission=greedy", "longest-first:admiss
 
 def compare(seed: int, stock: str, plug_in: str = "") -> tuple[int, int]:
     """Steps and preemptions compared; raises where they differ."""
-    workload, kv_tokens, config = case(seed)
-    if plug_in:
-        workload = exact(workload)
-    ours = prepare(workload, parse(plug_in or POLICIES[stock]), kv_tokens, CLOCK, holding="engine")
+    it = case(seed)
+    it = it._replace(workload=exact(it.workload)) if plug_in else it
+    return compare_steps(it, f"seed {seed}", stock, plug_in)
+
+
+def compare_steps(it: Case, what: str, stock: str, plug_in: str = "", *, longest: int = 256, clock: Clock = CLOCK,
+                  most: int = MOST_STEPS) -> tuple[int, int]:  # fmt: skip
+    """The same for this instance."""
+    workload, kv_tokens, config = it
+    ours = prepare(workload, parse(plug_in or POLICIES[stock]), kv_tokens, clock, holding="engine")
     jobs = [
         (int(ours.arrival[j]), int(ours.prompt[j]), int(ours.output[j]), int(ours.predicted[j]))
         for j in range(len(ours))
     ]
-    scheduler = vllm_oracle.make(config, kv_tokens, stock, longest=256, plug_in=plug_in)
-    theirs = vllm_oracle.steps(scheduler, jobs, CLOCK, MOST_STEPS)
-    mine = list(islice(Server(ours, config).steps(), MOST_STEPS))
+    scheduler = vllm_oracle.make(config, kv_tokens, stock, longest, plug_in)
+    theirs = vllm_oracle.steps(scheduler, jobs, clock, most)
+    mine = list(islice(Server(ours, config).steps(), most))
     for k, (x, y) in enumerate(zip(mine, theirs, strict=False)):
         x = x._replace(preempted=tuple(sorted(x.preempted)))
-        assert (x, list(x.tokens.items())) == (y, list(y.tokens.items())), f"seed {seed}, step {k}"
-    assert len(mine) == len(theirs), f"seed {seed}"
+        assert (x, list(x.tokens.items())) == (y, list(y.tokens.items())), f"{what}, step {k}"
+    assert len(mine) == len(theirs), what
     return len(mine), sum(len(x.preempted) for x in mine)
 
 
@@ -79,3 +88,14 @@ def test_every_step_is_vllms_with_the_plug_in(
     print(f"{policy}: {INSTANCES} instances, {steps} steps, {preemptions} preemptions, all equal")
     record_property("steps", steps)
     assert steps > 30 * INSTANCES
+
+
+@pytest.mark.parametrize("kv_tokens", [131_072, 24_576])
+@pytest.mark.parametrize("name", ["azure2023_conv", "azure2023_code"])
+def test_every_step_is_vllms_on_a_real_trace(name: str, kv_tokens: int, traces: Path) -> None:
+    """The first 1,000 requests as recorded, with ample and with tight memory, under the linear clock's costs."""
+    pytest.importorskip("pyarrow", reason="the traces are parquet files")
+    w = Workload.read(traces / f"{name}.parquet").slice(0, 1000)
+    it = Case(w.take(np.flatnonzero(w.prompt_tokens > 0)), kv_tokens, ServingConfig(max_num_batched_tokens=2048))
+    steps, preemptions = compare_steps(it, name, "fcfs", longest=1 << 15, clock=parse_clock("linear"), most=10**6)
+    print(f"{name}, {kv_tokens} KV tokens: {steps} steps, {preemptions} preemptions, all equal")
