@@ -40,7 +40,7 @@ vllm() { # real vLLM on the CPU, and the schedulers of other versions; kept betw
     fi
     env=${KVOLUME_VLLM_ENV:-${XDG_CACHE_HOME:-$HOME/.cache}/kvolume/vllm-env}
     sh scripts/vllm-env.sh "$env"
-    KVOLUME_VLLM_VERSIONS=$env/versions "$env/bin/python" -m pytest -p no:cacheprovider tests/vllm
+    KVOLUME_VLLM_VERSIONS=$env/versions "$env/bin/python" -m pytest -p no:cacheprovider tests/vllm tests/engine/test_serving_vllm.py
 }
 
 echo "== install"

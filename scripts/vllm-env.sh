@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 others=${KVOLUME_VLLM_OTHERS:-0.20.0 0.24.0 0.33.0}
-stamp="2 $(pwd) $(cksum pyproject.toml) $others"
+stamp="3 $(pwd) $(cksum pyproject.toml) $others"
 if [ "$(cat "$dir/vllm.stamp" 2>/dev/null)" = "$stamp" ]; then
     echo "$dir is up to date"
     exit 0
@@ -32,7 +32,7 @@ if ! "$dir/bin/python" -c 'import importlib.metadata as m; assert m.version("vll
     pip uninstall --yes torchvision torchaudio torchcodec # CUDA builds, which a CPU build of torch cannot load
     pip install --no-deps gguf diskcache cloudpickle      # for versions before 0.24
 fi
-pip install --editable . pytest pytest-xdist hypothesis scipy
+pip install --editable . pytest pytest-xdist hypothesis scipy pyarrow
 
 for version in $others; do
     [ -d "$dir/versions/$version/vllm" ] && continue

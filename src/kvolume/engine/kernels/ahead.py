@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kvolume.engine.kernels.heap import pop, push
-from kvolume.engine.kernels.jit import kernel, rule
+from kvolume.engine.kernels.jit import ZERO, kernel, rule
 from kvolume.engine.kernels.profile import (
     FLAT_MOST,
     blocked_drop,
@@ -38,21 +38,21 @@ def ahead(
     n = a.size
     keys = np.empty(n, np.int64)
     items = np.empty(n, np.int64)
-    queued = 0  # entries of the heap; with lanes some of them have started and are dropped when they surface
+    queued = ZERO  # entries of the heap; with lanes some of them have started and are dropped when they surface
     e = np.empty(4096, np.int64)
     after = np.empty(4098, np.int64)
     after[0] = 0
-    lo = 0
-    end = 0
+    lo = ZERO
+    end = ZERO
     flat = True
-    now = np.int64(0)
-    nx = 0  # next to arrive
-    waiting = 0
-    oldest = 0
+    now = ZERO
+    nx = ZERO  # next to arrive
+    waiting = ZERO
+    oldest = ZERO
     lane = False
     admitted = 0.0
     through_lane = 0.0
-    done = 0
+    done = ZERO
     while True:
         while nx < n and a[nx] <= now:
             queued = push(keys, items, queued, key[nx], nx)
@@ -62,7 +62,7 @@ def ahead(
             if nx == n:
                 return
             now = a[nx]
-            queued = 0
+            queued = ZERO
             continue
         if share > 0.0:
             while start[items[0]] >= 0:
@@ -112,7 +112,7 @@ def ahead(
             else:
                 if end + 2 >= e.size:
                     end = flat_compact(e, after, lo, end)
-                    lo = 0
+                    lo = ZERO
                 flat_insert(e, after, lo, end, last, w)
                 end += 1
         if not flat:

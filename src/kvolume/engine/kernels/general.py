@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kvolume.engine.kernels.bitset import add, discard, next_from
-from kvolume.engine.kernels.jit import inner, kernel, rule
+from kvolume.engine.kernels.jit import ZERO, inner, kernel, rule
 from kvolume.geometry import twice_volume as plain_twice_volume
 from kvolume.policy import rules
 
@@ -175,7 +175,7 @@ def next_start(
     """Who may start now (-1: nobody), whether as head of the arrival lane; else when somebody may."""
     head = -1
     if u.share > 0.0:
-        head = next_from(low, high, BY_ARRIVAL, 0)
+        head = next_from(low, high, BY_ARRIVAL, ZERO)
         if not takes_oldest(charge[head], f[THROUGH_LANE], f[ADMITTED], u.share):
             head = -1
     wake = FAR

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kvolume.engine.kernels.heap import pop, push
-from kvolume.engine.kernels.jit import inner, kernel, rule
+from kvolume.engine.kernels.jit import ZERO, inner, kernel, rule
 from kvolume.engine.kernels.state import KEPT, SINCE, UNTIL, WHO, grown
 from kvolume.policy import rules
 
@@ -26,7 +26,7 @@ takes_oldest = rule(rules.takes_oldest)
 # FINISH, EVICTED, STAY its place in the log
 LAST, MADE, W, START, FINISH, EVICTED, STAY = range(7)
 # rows of q, flags of waiting requests: is it waiting, has it an entry in the heap by key, in the heap by arrival?
-WAITS, IN_KEYED, IN_ARRIVED = range(3)
+WAITS, IN_KEYED, IN_ARRIVED = np.int64(0), np.int64(1), np.int64(2)
 
 
 @inner
@@ -58,16 +58,15 @@ def greedy(
     """Fill r (all -1, from MADE on 0 where counts). The log of stays, its length, and whether everybody finished."""
     n = a.size
     room = 2 * min(n, m) + 64
-    keyed, keyed_items, keyed_size = np.empty(n, np.int64), np.empty(n, np.int64), 0
+    keyed, keyed_items, keyed_size = np.empty(n, np.int64), np.empty(n, np.int64), ZERO
     arrived = np.empty(n if share > 0.0 else 1, np.int64)
-    arrived_items, arrived_size = np.empty_like(arrived), 0
-    ends, ends_items, ends_size = np.empty(room, np.int64), np.empty(room, np.int64), 0
-    stack, height = np.empty((2, room), np.int64), 0
-    log, stays = np.empty((4, n + 64), np.int64), 0
+    arrived_items, arrived_size = np.empty(arrived.size, np.int64), ZERO
+    ends, ends_items, ends_size = np.empty(room, np.int64), np.empty(room, np.int64), ZERO
+    stack, height = np.empty((2, room), np.int64), ZERO
+    log, stays = np.empty((4, n + 64), np.int64), ZERO
     admitted, through_lane = 0.0, 0.0
-    running, waiting, nx = 0, 0, 0
-    need_w = np.int64(0)
-    t = np.int64(0)
+    running, waiting, nx = ZERO, ZERO, ZERO
+    need_w, t = ZERO, ZERO
     while True:
         while ends_size > 0 and (ends[0] < t or r[LAST, ends_items[0]] != ends[0]):  # completions
             c = ends_items[0]
@@ -80,7 +79,7 @@ def greedy(
                 progress[0] += 1
             ends_size = pop(ends, ends_items, ends_size)
         while nx < n and a[nx] <= t:  # arrivals
-            q[:, nx] = True
+            q[WAITS, nx] = q[IN_KEYED, nx] = q[IN_ARRIVED, nx] = True
             keyed_size = push(keyed, keyed_items, keyed_size, key[nx], nx)
             if share > 0.0:
                 arrived_size = push(arrived, arrived_items, arrived_size, nx, nx)
@@ -130,7 +129,7 @@ def greedy(
                 height = live(stack, r, height)
             if ends_size == room:
                 height = live(stack, r, height)
-                ends_size = 0
+                ends_size = ZERO
                 for j in range(height):
                     ends_size = push(ends, ends_items, ends_size, stack[1, j], stack[0, j])
             r[LAST, head] = t + o[head] - r[MADE, head] - 1
@@ -162,7 +161,7 @@ def greedy(
             if waiting == 0 or (not lane and key[nx] < key[head]):
                 until = max(a[nx], t + 1)
                 break
-            q[:, nx] = True
+            q[WAITS, nx] = q[IN_KEYED, nx] = q[IN_ARRIVED, nx] = True
             keyed_size = push(keyed, keyed_items, keyed_size, key[nx], nx)
             if share > 0.0:
                 arrived_size = push(arrived, arrived_items, arrived_size, nx, nx)

@@ -15,16 +15,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from numba import njit
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+ZERO = np.int64(0)  # for what grows: a plain 0 is a type of its own, and everything called with it is compiled twice
 
 SOURCES = ("engine/kernels/*.py", "bound/kernels.py", "policy/rules.py", "geometry.py")
 
 
 def kernel(function: F) -> F:
     """Compile on first use."""
-    return _cached(function)
+    return _cached(function, no_cfunc_wrapper=True)
 
 
 def inner(function: F) -> F:

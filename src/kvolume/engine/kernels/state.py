@@ -70,7 +70,7 @@ RUN, DUE, E, W = range(4)
 WHO, SINCE, UNTIL, KEPT = range(4)
 
 # the two sets of waiting requests: by rank in the policy's order, and by arrival
-BY_RANK, BY_ARRIVAL = range(2)
+BY_RANK, BY_ARRIVAL = np.int64(0), np.int64(1)
 
 
 def fresh(n: int, guess: Ints, m: int, random: int) -> tuple[Ints, Ints, Floats, Ints, Words, Words]:
