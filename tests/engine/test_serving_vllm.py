@@ -71,19 +71,7 @@ def test_every_step_is_vllms(stock: str, record_property: Callable[[str, object]
 
 
 @pytest.mark.parametrize("policy", PLUGGED)
-def test_every_step_is_vllms_with_the_plug_in(
-    policy: str, record_property: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The plug-in remembers how long look-ahead will refuse a request, reckoned without chunks: here it asks anew."""
-    from kvolume.vllm.admission import Rules
-
-    begin = Rules.begin
-
-    def begin_afresh(rules: Rules) -> None:
-        begin(rules)
-        rules._refused = None
-
-    monkeypatch.setattr(Rules, "begin", begin_afresh)
+def test_every_step_is_vllms_with_the_plug_in(policy: str, record_property: Callable[[str, object], None]) -> None:
     steps, preemptions = np.array([compare(seed, "fcfs", policy) for seed in range(INSTANCES)]).sum(axis=0).tolist()
     print(f"{policy}: {INSTANCES} instances, {steps} steps, {preemptions} preemptions, all equal")
     record_property("steps", steps)

@@ -50,7 +50,7 @@ class Rules:
         if self._refused is not None:
             refused, members, starts, until = self._refused
             if refused is request and members == len(running) and starts == self.queue.starts and self.step < until:
-                return False  # nobody has come or gone since, and it is too early
+                return False  # nobody has come or gone since, everybody decodes, and it is too early
         with self.guard.against("the policy's admission", "vLLM's own test"):
             grown, popped = len(running) - self._seen, self.queue.popped
             if self._state is None or grown != len(popped) - self._popped:
@@ -60,7 +60,7 @@ class Rules:
             self._seen, self._popped = len(running), len(popped)
             late = replace(request, guess=request.guess + self.lag) if self.lag else request
             wait = self.policy.admission.wait(late, self._state)
-            if wait and not self.policy.backfill:
+            if wait and not self.policy.backfill and not any(map(compat.prefills, running)):
                 self._refused = (request, len(running), self.queue.starts, self.step + min(wait, MOST_STEPS))
             return not wait
         return True

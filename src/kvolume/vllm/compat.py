@@ -170,3 +170,8 @@ def ended(request: Any) -> bool | None:
     """Did a finished request end by itself (True), was it cut off at its limit (False), or is that not known?"""
     name = getattr(request.status, "name", "")
     return {"FINISHED_STOPPED": True, "FINISHED_LENGTH_CAPPED": False}.get(name)
+
+
+def prefills(request: Any) -> bool:
+    """Is a running request still being prefilled, so that it need not make a token in every step?"""
+    return bool(request.num_computed_tokens < request.num_tokens - 1)
