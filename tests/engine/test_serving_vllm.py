@@ -32,7 +32,10 @@ POLICIES = {"fcfs": "vllm", "priority": "sjf:admission=greedy,evict=last"}
 
 
 # policies of kvolume's plug-in, with a preempted request back in its place of the order, and exact lengths
-PLUGGED = ("svf:admission=greedy", "sjf:admission=greedy", "longest-first:admission=greedy", "peak", "svf", "fcfs")
+PLUGGED = (
+    "svf:admission=greedy", "sjf:admission=greedy", "longest-first:admission=greedy", "peak", "svf", "fcfs",
+    "fair-svf", "svf:share=0.2",
+)  # fmt: skip
 
 
 def compare(seed: int, stock: str, plug_in: str = "") -> tuple[int, int]:

@@ -102,6 +102,8 @@ class PolicyQueue:
         self.state.charge(Start(head.view, head.lane))
         if head.view.admissions == 0:
             head.charged = self.state.admitted_volume - before[0], self.state.lane_volume - before[1]
+        if not self._live:  # the share counts since the queue was last empty
+            self.state.admitted_volume = self.state.lane_volume = 0.0
         head.started = self.starts = self.starts + 1
         self.popped.append(head)
 
