@@ -73,14 +73,16 @@ def test_off_is_vllms_own_queue(harness: Any):
 
 @pytest.mark.parametrize(
     "policy", ["svf", "sjf", "fcfs", "svf:share=0.2", "svf:backfill=2", "vllm", "svf:admission=greedy", "peak",
-               "svf:share=0.1,admission=greedy", "sjf:admission=greedy,evict=largest"],
+               "fair-svf", "one-bit:rule=worst-case,T=60", "one-bit:rule=worst-case,T=60,admission=greedy",
+               "sjf:admission=greedy,evict=largest"],
 )  # fmt: skip
 @pytest.mark.parametrize("seed", range(4))
 def test_first_admissions_are_those_of_the_simulator(harness: Any, policy: str, seed: int):
     """vLLM with blocks of one token is the papers' machine with prompts of s - 1: the same starts, round by round."""
     jobs = poisson(80, 0.5, seed) if seed % 2 else [Job(j.prompt, j.output) for j in poisson(60, 1, seed)]
     kv_tokens = 160
-    w = kvolume.Workload([j.arrival for j in jobs], [j.prompt - 1 for j in jobs], [j.output for j in jobs])
+    output = [j.output for j in jobs]  # in vLLM it is max_tokens, too, and so a bound that the policy knows
+    w = kvolume.Workload([j.arrival for j in jobs], [j.prompt - 1 for j in jobs], output, upper=output)
     simulated = kvolume.simulate(w, policy, kv_tokens=kv_tokens)
     how = {"kv_blocks": kv_tokens, "block": 1, "token_budget": 4096}
     scheduler = ours(harness, policy, **how, settings={"preempted_first": False})

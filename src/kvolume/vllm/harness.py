@@ -1,7 +1,8 @@
 """vLLM's real scheduler and KV-cache manager with a simulated GPU: your installed version's schedule, without a model.
 
 `make` builds a scheduler as vLLM's own tests do, `drive` runs requests through it step by step. A step's length in
-seconds comes from a `kvolume.clock.Clock`, so a run is a simulation in simulated seconds.
+seconds comes from a `kvolume.clock.Clock`, as in `kvolume.simulate(..., engine="serving")`, so a run is a simulation
+in simulated seconds.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Trace:
     aborted: set[str] = field(default_factory=set)
     made: dict[str, list[int]] = field(default_factory=dict)
     preemptions: int = 0
+    admissions: int = 0  # resumed requests included
 
 
 def fitting(f: Callable[..., Any], **values: Any) -> Any:
@@ -162,12 +164,34 @@ def _output(step: Any, scheduler: Any) -> Any:
     )  # fmt: skip
 
 
+class Passes:
+    """How long the forward passes take; counted as `engine.serving` counts, so that finish times are equal."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.admitted: dict[str, tuple[int, int]] = {}  # preemptions so far, and tokens known at the last admission
+
+    def ticks(self, step: Any, scheduler: Any) -> int:
+        """Ticks of a step that has just been scheduled; none where there is nothing to compute."""
+        if not step.num_scheduled_tokens:
+            return 0
+        held = prefill = 0
+        for i, tokens in step.num_scheduled_tokens.items():
+            r = scheduler.requests[i]
+            if i not in self.admitted or self.admitted[i][0] != r.num_preemptions:
+                self.admitted[i] = r.num_preemptions, r.num_tokens
+            held += r.num_computed_tokens
+            if r.num_computed_tokens - tokens < self.admitted[i][1]:
+                prefill += tokens  # the whole chunk, its last token included
+        return self.clock.iteration(len(step.num_scheduled_tokens), held, prefill)
+
+
 def drive(
     scheduler: Any, jobs: Sequence[Job], *, clock: Clock = UNIT, depth: int = 1, block: int = 16, caching: bool = False,
     record: bool = True, each_step: Callable[[Any], None] | None = None, most_steps: int = 10**7,
 ) -> Trace:  # fmt: skip
     """Run jobs (in order of arrival) to their end. `depth` 2: step n+1 is scheduled before step n is known."""
-    trace, in_flight = Trace(), deque[tuple[Any, Any, int]]()
+    trace, in_flight, passes = Trace(), deque[tuple[Any, Any, int]](), Passes(clock)
     layer = getattr(scheduler, "_kvolume", None)
     if layer is not None:
         layer.clock = lambda: trace.ticks
@@ -194,10 +218,7 @@ def drive(
                     trace.first[new.req_id] = trace.ticks
             if record:
                 trace.schedule.append(tuple(step.num_scheduled_tokens.items()))
-            held = sum(scheduler.requests[i].num_computed_tokens for i in step.num_scheduled_tokens)
-            prefill = step.total_num_scheduled_tokens - len(step.num_scheduled_tokens)
-            took = clock.iteration(len(step.num_scheduled_tokens), held, prefill)
-            in_flight.append((step, _output(step, scheduler), took))
+            in_flight.append((step, _output(step, scheduler), passes.ticks(step, scheduler)))
             if each_step is not None:
                 each_step(scheduler)
             if len(in_flight) < depth and step.total_num_scheduled_tokens > 0:
