@@ -117,44 +117,6 @@ def _empty(scheduler: Any, faults: bool = False) -> None:
     assert bool(layer.guard.faults) == faults
 
 
-@pytest.mark.parametrize(
-    ("policy", "settings", "asynchronous", "priority"),
-    [
-        ("svf:share=0.1,admission=greedy", {}, True, False),
-        ("svf:share=0.1,admission=greedy", {}, False, True),
-        ("svf:share=0.1,evict=largest,admission=greedy", {"slice_tokens": 8}, True, False),
-        ("svf", {"wait_for": 5, "wait_timeout_s": 0}, False, False),
-        ("svf:share=0.2", {"preempted_first": False}, True, False),
-    ],
-)
-def test_conservation_under_fire(harness: Any, policy: str, settings: dict, asynchronous: bool, priority: bool):
-    """Aborts, preemptions, shared prefixes, priorities, lies, tiny memory: each request ends once, blocks return."""
-    rng = random.Random(5)
-    now, jobs = 0.0, []
-    for k in range(700):
-        now += rng.expovariate(0.45)
-        o = min(120, max(1, int(rng.expovariate(1 / 20))))
-        hint = rng.choice([None, None, {}, {"predicted_output_len": 1}, {"predicted_output_len": "x"},
-                           {"output_class": "short"}, {"predicted_output_len": 10**9, "client": k % 7}])  # fmt: skip
-        prefix = rng.choice([0, 16, 32])
-        jobs.append(Job(prefix + rng.randint(1, 60), o, int(now), rng.randint(-2, 2), hint, prefix,
-                        rng.randint(0, 60) if rng.random() < 0.1 else None))  # fmt: skip
-    how = {"kv_blocks": 24, "asynchronous": asynchronous, "caching": True, "max_model_len": 384}
-    run = {"depth": 1 + asynchronous, "caching": True, "record": False}
-    if priority:
-        how["queue_policy"] = "priority"
-    stock = harness.drive(harness.make(**how), jobs, **run)
-    scheduler = ours(harness, policy, settings=settings, **how)
-    mine = harness.drive(scheduler, jobs, **run)
-    assert set(mine.finish) | mine.aborted == {str(i) for i in range(len(jobs))}
-    assert not set(mine.finish) & mine.aborted
-    both = set(mine.finish) & set(stock.finish)
-    assert len(both) > 550
-    assert all(mine.made[i] == stock.made[i] for i in both)
-    assert set(scheduler._kvolume.guard.faults) <= {"hint"}
-    _empty(scheduler, faults=True)
-
-
 def test_slices_double_and_texts_stay(harness: Any):
     jobs = burst(60)
     stock = harness.drive(harness.make(kv_blocks=60), jobs)

@@ -15,7 +15,6 @@ from kvolume.policy import parse
 from kvolume.vllm.harness import Job
 from tests.engine.serving_cases import case, exact
 
-
 # The proxies of one-bit are given: learned in sample, they would be others in a server, which knows only the past.
 POLICIES = ("vllm", "fcfs", "fair-svf", "svf", "sjf:admission=greedy", "one-bit:rule=worst-case,T=60,admission=greedy")
 

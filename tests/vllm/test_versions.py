@@ -22,12 +22,14 @@ def test_the_scheduler_tests_pass_on(version: str, own_process: dict[str, str], 
     env = own_process | {
         "PYTHONPATH": os.pathsep.join([str(Path(FOLDER) / version), own_process["PYTHONPATH"]]),
         "VLLM_CACHE_ROOT": str(tmp_path), "VLLM_TARGET_DEVICE": "cpu", "VLLM_LOGGING_LEVEL": "ERROR", VERSIONS: "",
+        "KVOLUME_VLLM_FIRE": "700",
     }  # fmt: skip
     which = subprocess.run([sys.executable, "-c", "import vllm; print(vllm.__file__)"], env=env, capture_output=True,
                            text=True, check=True)  # fmt: skip
     assert f"{version}{os.sep}vllm" in which.stdout
     options = ["-o", "addopts=", "-x", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *options, "tests/vllm/test_harness.py"]
+    files = ["tests/vllm/test_harness.py", "tests/vllm/test_fire.py", "tests/vllm/test_fallbacks.py"]
+    command = [sys.executable, "-m", "pytest", *options, *files]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=580, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
     assert " passed" in done.stdout

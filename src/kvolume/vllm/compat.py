@@ -11,9 +11,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kvolume.vllm.guard import log
-
 TESTED = ((0, 20), (0, 33))
+NEEDED: dict[str, type] = {  # attributes of vLLM's scheduler
+    "waiting": object, "running": list, "requests": dict, "block_size": int, "max_model_len": int,
+    "vllm_config.parallel_config": object, "vllm_config.scheduler_config": object,
+    "kv_cache_config.kv_cache_groups": object, "kv_cache_manager.block_pool.num_gpu_blocks": int,
+    "kv_cache_manager.block_pool.get_num_free_blocks": object,
+}  # fmt: skip
+OVERRIDDEN = ("schedule", "_preempt_request", "_free_request")  # its methods: without them nobody would call ours
 MOST_SHARED_BLOCKS = 128  # of a prompt that are looked up: the cost per request stays bounded
 
 
@@ -27,16 +32,15 @@ def version() -> str:
         return "unknown"
 
 
-def warn_if_untested() -> None:
-    """One warning where vLLM is outside the tested range."""
+def untested() -> str:
+    """What there is to say of a vLLM outside the tested range; empty inside."""
     parts = version().split("+")[0].split(".")
     try:
         known = TESTED[0] <= (int(parts[0]), int(parts[1])) <= TESTED[1]
     except (ValueError, IndexError):
         known = False
-    if not known:
-        low, high = (".".join(map(str, v)) for v in TESTED)
-        log.warning("kvolume is tested with vLLM %s to %s; this is %s", low, high, version())
+    low, high = (".".join(map(str, v)) for v in TESTED)
+    return "" if known else f"kvolume is tested with vLLM {low} to {high}; this is {version()}"
 
 
 def base_class(vllm_config: Any) -> type[Any]:
@@ -51,11 +55,21 @@ def base_class(vllm_config: Any) -> type[Any]:
 
 def missing(scheduler: Any) -> list[str]:
     """What the plug-in needs of the scheduler and does not find."""
-    from vllm.v1.core.sched import request_queue
-
-    wants = {"waiting": object, "running": list, "requests": dict, "kv_cache_manager": object}
-    absent = [name for name, kind in wants.items() if not isinstance(getattr(scheduler, name, None), kind)]
-    if not isinstance(getattr(scheduler, "waiting", None), getattr(request_queue, "RequestQueue", ())):
+    absent = []
+    for path, kind in NEEDED.items():
+        found = scheduler
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        if found is None or not isinstance(found, kind):
+            absent.append(path)
+    defined = [name for c in type(scheduler).__mro__ for name in OVERRIDDEN if name in vars(c)]
+    absent += [name for name in OVERRIDDEN if defined.count(name) < 2]  # ours is one of them
+    try:
+        from vllm.v1.core.sched.request_queue import RequestQueue
+        from vllm.v1.kv_cache_interface import FullAttentionSpec  # noqa: F401
+    except ImportError as error:
+        return [*absent, str(error.name if isinstance(error, ModuleNotFoundError) else error)]
+    if "waiting" not in absent and not isinstance(scheduler.waiting, RequestQueue):
         absent.append("a waiting queue of class RequestQueue")
     return absent
 

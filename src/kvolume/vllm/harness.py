@@ -170,6 +170,7 @@ class Passes:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.admitted: dict[str, tuple[int, int]] = {}  # preemptions so far, and tokens known at the last admission
+        self.admissions = 0
 
     def ticks(self, step: Any, scheduler: Any) -> int:
         """Ticks of a step that has just been scheduled; none where there is nothing to compute."""
@@ -180,6 +181,7 @@ class Passes:
             r = scheduler.requests[i]
             if i not in self.admitted or self.admitted[i][0] != r.num_preemptions:
                 self.admitted[i] = r.num_preemptions, r.num_tokens
+                self.admissions += 1
             held += r.num_computed_tokens
             if r.num_computed_tokens - tokens < self.admitted[i][1]:
                 prefill += tokens  # the whole chunk, its last token included
@@ -234,6 +236,7 @@ def drive(
                         raise RuntimeError(f"request {one.request_id} ended twice")
                     trace.finish[one.request_id] = trace.ticks
     trace.preemptions = sum(r.num_preemptions for r in known.values())
+    trace.admissions = passes.admissions
     return trace
 
 

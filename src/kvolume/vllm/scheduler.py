@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from kvolume.errors import ParameterError
+from kvolume.errors import KvolumeError, ParameterError
 from kvolume.policy import Arrival, Greedy, LargestVolume, ShortestOutput
 from kvolume.vllm import compat, settings
 from kvolume.vllm.admission import Rules
@@ -182,13 +182,18 @@ class Mixin:
         given = settings.load(getattr(self.vllm_config, "additional_config", None))  # type: ignore[attr-defined]
         if given.mode == "off":
             return
-        compat.warn_if_untested()
-        absent = compat.missing(self)
-        if absent:
-            log.warning("kvolume is off: this vLLM's scheduler lacks %s", ", ".join(absent))
-            return
-        self._kvolume = Layer(self, given)
-        log.info("kvolume: policy %s, mode %s, vLLM %s", given.policy, given.mode, compat.version())
+        if not (lacking := ", ".join(compat.missing(self))):
+            try:
+                self._kvolume = Layer(self, given)
+            except KvolumeError:
+                raise  # a setting that this engine cannot follow
+            except Exception as error:
+                lacking = f"what the plug-in builds on ({type(error).__name__}: {error})"
+        warning = [compat.untested(), f"kvolume is off: this vLLM's scheduler lacks {lacking}" if lacking else ""]
+        if any(warning):
+            log.warning("%s", "; ".join(filter(None, warning)))
+        if not lacking:
+            log.info("kvolume: policy %s, mode %s, vLLM %s", given.policy, given.mode, compat.version())
 
     def schedule(self, *args: Any, **kwargs: Any) -> Any:
         layer = self._kvolume
