@@ -26,6 +26,7 @@ def plugin_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFi
     from kvolume.vllm.guard import log
 
     log.addHandler(caplog.handler)
+    caplog.set_level("WARNING", log.name)  # whatever VLLM_LOGGING_LEVEL says
     caplog.clear()
     yield caplog
     log.removeHandler(caplog.handler)
