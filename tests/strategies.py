@@ -25,6 +25,7 @@ CLOCKS = (
     "linear:base=8e-3",
     "linear:base=8e-3,request=1e-3,prefill_token=1e-4",
     "linear:base=8e-3,request=1e-3,kv_token=3e-4,prefill_token=1e-4",
+    "linear:base=8e-3,request=1e-3,prefill_pair=1.237e-9",
     "linear:base=1e-9,kv_token=1e-9",
 )
 

@@ -31,6 +31,11 @@ def peak(s: Any, o: Any, holding: Holding = "unit") -> Any:
     return s + o - (1 if holding == "engine" else 0)
 
 
+def attention_pairs(before: Any, after: Any) -> Any:
+    """Pairs of a token and one that it attends to (itself among them), for the tokens before+1..after of a sequence."""
+    return (after * (after + 1) - before * (before + 1)) // 2
+
+
 def whole_blocks(tokens: Any, block: int) -> Any:
     """KV tokens that are taken for so many: whole blocks of `block` tokens."""
     return -(-tokens // block) * block

@@ -2,8 +2,8 @@
 
 An iteration reads all weights and the KV of its batch once (bandwidth) and computes two operations for each active
 parameter and token (FLOPs), one after the other: so it is linear, and on the safe side of the roofline's maximum by
-at most a factor of two. Attention's quadratic part, communication between GPUs and sampling are left out; `overhead`
-stands for what happens between iterations. A mixture of experts reads all experts.
+at most a factor of two. Prefill attention computes four operations for each pair of tokens, query head and head
+dimension in each layer. Communication between GPUs and sampling are left out; `overhead` stands for what happens between iterations. A mixture of experts reads all experts.
 """
 
 from __future__ import annotations
@@ -27,12 +27,18 @@ class Model(NamedTuple):
     active: float  # parameters that a token is multiplied with
     layers: int
     kv_heads: int
+    heads: int = 32  # of queries
     head: int = 128
 
     @property
     def kv_bytes(self) -> int:
         """Of one token: keys and values of all layers."""
         return 2 * self.layers * self.kv_heads * self.head * BYTES
+
+    @property
+    def pair_operations(self) -> int:
+        """Of attention, for one pair of tokens: a product with the key and one with the value, in all layers."""
+        return 4 * self.layers * self.heads * self.head
 
 
 class Gpu(NamedTuple):
@@ -45,11 +51,11 @@ class Gpu(NamedTuple):
 
 MODELS = {
     "llama-3.1-8b": Model(8.03e9, 8.03e9, 32, 8),
-    "llama-3.1-70b": Model(70.55e9, 70.55e9, 80, 8),
+    "llama-3.1-70b": Model(70.55e9, 70.55e9, 80, 8, 64),
     "llama-2-7b": Model(6.74e9, 6.74e9, 32, 32),
-    "llama-2-70b": Model(68.98e9, 68.98e9, 80, 8),
+    "llama-2-70b": Model(68.98e9, 68.98e9, 80, 8, 64),
     "qwen3-8b": Model(8.19e9, 8.19e9, 36, 8),
-    "qwen3-32b": Model(32.76e9, 32.76e9, 64, 8),
+    "qwen3-32b": Model(32.76e9, 32.76e9, 64, 8, 64),
     "qwen3-30b-a3b": Model(30.53e9, 3.34e9, 48, 4),
 }
 MIB = 1 << 20
@@ -72,6 +78,7 @@ class Roofline(NamedTuple):
     request: float
     kv_token: float
     prefill_token: float
+    prefill_pair: float
     kv_tokens: int
 
 
@@ -105,4 +112,4 @@ def roofline(values: Mapping[str, str]) -> Roofline:
     flops, bandwidth = gpu.flops * share["mfu"] * tp, gpu.bandwidth * share["mbu"] * tp
     token = 2 * model.active / flops
     base = share["overhead"] + model.parameters * BYTES / bandwidth
-    return Roofline(base, token, model.kv_bytes / bandwidth, token, kv_tokens)
+    return Roofline(base, token, model.kv_bytes / bandwidth, token, model.pair_operations / flops, kv_tokens)

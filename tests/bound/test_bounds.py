@@ -94,7 +94,8 @@ def test_cp_sat_agrees_with_highs() -> None:
 
 @given(
     st.integers(0, 30), st.integers(1, 25), st.integers(60, 200),
-    st.sampled_from(["unit", "linear:base=3e-9", "linear:base=3e-9,request=2e-9,kv_token=1e-9,prefill_token=5e-9"]),
+    st.sampled_from(["unit", "linear:base=3e-9", "linear:base=3e-9,request=2e-9,kv_token=1e-9,prefill_token=5e-9",
+                     "linear:base=3e-9,prefill_token=1e-9,prefill_pair=1.5e-9"]),
     st.sampled_from(["unit", "engine"]),
 )  # fmt: skip
 def test_the_closed_form_of_the_centroid_is_the_sum(s: int, o: int, m: int, clock_name: str, holding: str) -> None:
@@ -102,7 +103,7 @@ def test_the_closed_form_of_the_centroid_is_the_sum(s: int, o: int, m: int, cloc
     off = 1 if holding == "engine" else 0
     kv = [s + u - off for u in range(1, o + 1)]
     pre = [s] + [0] * (o - 1)
-    extra = [clock.request + clock.kv_token * k + clock.prefill_token * p for k, p in zip(kv, pre, strict=True)]
+    extra = [clock.request + clock.kv_token * k + clock.prefill(p) for k, p in zip(kv, pre, strict=True)]
     work = [x + clock.base * k / m for x, k in zip(extra, kv, strict=True)]
     length = [clock.base + x for x in extra]
     moment = sum(e * (length[u] / 2 + sum(length[u + 1 :])) for u, e in enumerate(work))

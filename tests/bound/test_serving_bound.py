@@ -18,6 +18,7 @@ CLOCKS = (
     CLOCK,
     Clock("base", base=100, tick_ns=1),
     Clock("prefill", base=50, prefill_token=40, tick_ns=1),
+    Clock("pairs", base=50, prefill_token=1, prefill_pair=4300, tick_ns=1),
     Clock("kv", base=1, request=3, kv_token=5, tick_ns=1),
 )
 

@@ -10,7 +10,7 @@ from kvolume import Workload
 from kvolume.clock import Clock
 from kvolume.engine.serving_config import ServingConfig
 
-CLOCK = Clock("test", base=1000, request=7, kv_token=1, prefill_token=13, tick_ns=1)
+CLOCK = Clock("test", base=1000, request=7, kv_token=1, prefill_token=13, prefill_pair=1700, tick_ns=1)
 
 
 class Case(NamedTuple):

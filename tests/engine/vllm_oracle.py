@@ -117,9 +117,11 @@ def steps(scheduler: Any, jobs: list[tuple[int, int, int, int]], clock: Clock, m
         known = {j: scheduler.requests[j] for j in ids}
         prefill_until |= {j: r.num_tokens for j, r in known.items() if j not in before}
         started = {j: r.num_computed_tokens - tokens[j] for j, r in known.items()}
-        prefill = sum(tokens[j] for j in ids if started[j] < prefill_until[j])
+        prefilling = [j for j in ids if started[j] < prefill_until[j]]
+        prefill = sum(tokens[j] for j in prefilling)
+        pairs = sum(p for j in prefilling for p in range(started[j] + 1, started[j] + tokens[j] + 1))
         if ids:
-            tick += clock.iteration(len(ids), sum(r.num_computed_tokens for r in known.values()), prefill)
+            tick += clock.iteration(len(ids), sum(r.num_computed_tokens for r in known.values()), prefill, pairs)
         sampled = [[5] if r.num_computed_tokens >= r.num_tokens else [] for r in known.values()]
         scheduler.update_from_output(step, ModelRunnerOutput(
             req_ids=ids, req_id_to_index={j: k for k, j in enumerate(ids)}, sampled_token_ids=sampled, logprobs=None,

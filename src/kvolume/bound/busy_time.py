@@ -8,7 +8,7 @@ middle of each iteration on, the iterations still to come last at least what i c
 
     OPT >= sum_i (m_i + D_i - a_i),      D_i = (1/z_i) sum_u e_i(u) (d_i(u)/2 + sum_{u' > u} d_i(u')),
 
-with e_i(u) the work and d_i(u) = base + request + kv_token kv_u + prefill_token pre_u the least length of the
+with e_i(u) the work and d_i(u) = base + request + kv_token kv_u + prefill_u the least length of the
 iteration that makes token u. Kept tokens and kills only add work. And OPT >= sum of every request alone. (ours)
 """
 
@@ -59,7 +59,7 @@ def total_latency_bound(
 
 def alone_ticks(s: Any, o: Any, clock: Clock, holding: Holding = "unit") -> Any:
     """Least time from start to completion: every iteration at what the request costs by itself."""
-    return (clock.base + clock.request) * (o * 1.0) + clock.kv_token * volume(s, o, holding) + clock.prefill_token * s
+    return (clock.base + clock.request) * (o * 1.0) + clock.kv_token * volume(s, o, holding) + clock.prefill(s)
 
 
 def work_ticks(s: Any, o: Any, clock: Clock, holding: Holding, shares: Shares) -> Any:
@@ -71,7 +71,7 @@ def work_ticks(s: Any, o: Any, clock: Clock, holding: Holding, shares: Shares) -
 
 def _prefill_work(s: Any, clock: Clock, shares: Shares) -> Any:
     """Work of the prompt: its ticks, and its share of the token budget beside the token of the first iteration."""
-    return clock.prefill_token * s * 1.0 + clock.base * shares.token * np.maximum(s - 1, 0)
+    return clock.prefill(s) + clock.base * shares.token * np.maximum(s - 1, 0)
 
 
 def centroid_lag(
@@ -85,7 +85,7 @@ def centroid_lag(
     a = clock.request + clock.base * (shares.sequence + shares.token) + slope * first  # work in iteration u: a + b u
     b = slope
     p, q = clock.base + clock.request + clock.kv_token * first, clock.kv_token * 1.0  # length of iteration u
-    prefill, extra = clock.prefill_token * s * 1.0, _prefill_work(s, clock, shares)
+    prefill, extra = clock.prefill(s), _prefill_work(s, clock, shares)
     one, two, three = n * (n + 1) / 2, n * (n + 1) * (2 * n + 1) / 6, (n * (n + 1) / 2) ** 2  # sums of u, u^2, u^3
     # from the middle of iteration u to the end: p (n - u + 1/2) + q (n (n + 1)/2 - u^2 / 2)
     c0, c1, c2 = p * (n + 0.5) + q * one, -p, -q / 2

@@ -155,4 +155,4 @@ def costs_of(clock: Clock) -> k.Costs:
     """A clock, as kernels take it."""
     from kvolume.engine.kernels.state import Costs
 
-    return Costs(clock.unit, clock.base, clock.request, clock.kv_token, clock.prefill_token)
+    return Costs(clock.unit, clock.base, clock.request, clock.kv_token, clock.prefill_token, clock.prefill_pair)

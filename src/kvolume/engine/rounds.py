@@ -16,6 +16,7 @@ from kvolume.engine.instance import Instance
 from kvolume.engine.result import NEVER, Episodes, Run, Segments
 from kvolume.engine.watch import Progress
 from kvolume.errors import PolicyError
+from kvolume.geometry import attention_pairs
 from kvolume.policy import Plan, Policy, Running, Start, State
 from kvolume.policy.eviction import UNLIMITED
 from kvolume.policy.rules import first_random, raised
@@ -148,9 +149,9 @@ class _Rounds:
         state = self.state
         paused = {id(r) for r in plan.pauses}
         working = [r for r in state.running if id(r) not in paused]
-        prefill = sum(s.request.prompt + s.request.kept for s in plan.starts)
+        prefill = [s.request.prompt + s.request.kept for s in plan.starts]
         held = sum(r.holds for r in working) + sum(r.holds - 1 for r in state.running if id(r) in paused)
-        took = self.clock.iteration(len(working), held, prefill)
+        took = self.clock.iteration(len(working), held, sum(prefill), sum(attention_pairs(0, n) for n in prefill))
         self.segments.append((state.now, self.tick))
         self.kv_token_ticks += held * took
         self.tick += took

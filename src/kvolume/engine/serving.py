@@ -22,6 +22,7 @@ from kvolume.engine.result import NEVER, Episodes, Run, Segments
 from kvolume.engine.served import Gaps, Served
 from kvolume.engine.serving_config import ServingConfig, check_servable, own_gate
 from kvolume.engine.watch import Progress
+from kvolume.geometry import attention_pairs
 from kvolume.policy import Request, Running, Start, State
 from kvolume.policy.policy import first_fit
 from kvolume.policy.rules import PATIENCE, first_random, raised
@@ -216,9 +217,11 @@ class Server:
         if not scheduled:
             return
         before = {j: self.computed[j] - tokens for j, tokens in scheduled.items()}
-        prefill = sum(tokens for j, tokens in scheduled.items() if before[j] < self.prefill[j])
+        prefills = [j for j in scheduled if before[j] < self.prefill[j]]
+        prefill = sum(scheduled[j] for j in prefills)
+        pairs = sum(attention_pairs(before[j], self.computed[j]) for j in prefills)
         held = sum(self.computed[j] for j in scheduled)
-        took = self.clock.iteration(len(scheduled), held, prefill)
+        took = self.clock.iteration(len(scheduled), held, prefill, pairs)
         self.kv_token_ticks += held * took
         self.tick += took
         self.passes += 1

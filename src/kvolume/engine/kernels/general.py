@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from kvolume.engine.kernels.bitset import add, discard, next_from
 from kvolume.engine.kernels.jit import ZERO, inner, kernel, rule
+from kvolume.geometry import attention_pairs as plain_attention_pairs
 from kvolume.geometry import twice_volume as plain_twice_volume
 from kvolume.policy import rules
 
@@ -21,7 +22,7 @@ from kvolume.engine.kernels.state import (
     ADMITTED, ALL, BARREN, BEGIN, BY, BY_ARRIVAL, BY_RANK, DUE, EVICTED, FAR, FINISH, FIRST, FIRST_DUE, GREEDY, GUESS,
     JOINED, KV_TICKS, LATEST, LOOK_AHEAD, MADE, MOST, NEED_W, NEXT, NOW, PREFILL, PREFILLING, RANDOM, RANK, RESERVED,
     RNG, RUN, SIZE, START, START_ROUND, STAY, STAYS, STRETCHES, THROUGH_LANE, TICK, WAITING, A, Costs, O, Rules, S,
-    KEPT, SINCE, UNTIL, WHO, duration, earliest, grown, kv_integral, put, rounds_until, take,
+    KEPT, PAIRS, SINCE, UNTIL, WHO, duration, earliest, grown, kv_integral, prefilled, put, rounds_until, take,
 )  # fmt: skip
 # isort: on
 
@@ -32,6 +33,7 @@ Words = npt.NDArray[np.uint64]
 takes_oldest = rule(rules.takes_oldest)
 raised = rule(rules.raised)
 next_random = rule(rules.next_random)
+attention_pairs = rule(plain_attention_pairs)
 twice_volume = rule(plain_twice_volume)
 
 @inner
@@ -228,6 +230,7 @@ def admit(
     z[NEED_W] += offset(p, r, c)
     z[RESERVED] += p[S, c] + r[GUESS, c]
     z[PREFILL] += p[S, c] + r[MADE, c]
+    z[PAIRS] += attention_pairs(ZERO, p[S, c] + r[MADE, c])
     z[PREFILLING] += 1
     if r[START, c] < 0:
         r[START, c] = z[TICK]
@@ -255,7 +258,7 @@ def advance(
             gap = p[A, z[NEXT]] - z[TICK]
             if duration(k, size, held, costs) > gap:
                 k = min(k, rounds_until(gap, size, held, costs))
-    took = duration(k, size, held, costs) + costs.prefill_token * z[PREFILL]
+    took = duration(k, size, held, costs) + prefilled(z[PREFILL], z[PAIRS], costs)
     f[KV_TICKS] += kv_integral(k, size, held, took, costs)
     if not costs.unit:
         stretches[0, z[STRETCHES]] = z[NOW]
@@ -268,6 +271,7 @@ def advance(
             r[FIRST, v[RUN, j]] = z[TICK]
     z[PREFILLING] = 0
     z[PREFILL] = 0
+    z[PAIRS] = 0
 
 
 @kernel

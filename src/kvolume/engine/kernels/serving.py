@@ -18,14 +18,14 @@ from kvolume.policy import rules
 
 # isort: off
 from kvolume.engine.kernels.state import (
-    ADMITTED, BY_ARRIVAL, BY_RANK, FAR, KV_TICKS, LOOK_AHEAD, PEAK, THROUGH_LANE, Costs, duration, kv_integral,
+    ADMITTED, BY_ARRIVAL, BY_RANK, FAR, KV_TICKS, LOOK_AHEAD, PEAK, THROUGH_LANE, Costs, duration, kv_integral, prefilled,
 )  # fmt: skip
 from kvolume.engine.kernels.serving_after import (
     KEPT, REQUEST, SINCE, TO, complete_and_outgrow, note, settle_decoders, settle_prefills, stretch, weigh,
 )  # fmt: skip
 from kvolume.engine.kernels.serving_state import (
     AFTER, BARREN, BASE, BATCH, BUDGET, BY, CAP, DECODERS, DECODES, DONE, EVICTED, FREE, GAPS, GOT, GUESS, HEAD, HELD,
-    JOINED, LATES, MADE, NEXT, NOBODY, NOW, PASSES, PREFILL, PREFILLING, PROTECTED, RANK, RESERVED, SERVED, START,
+    JOINED, LATES, MADE, NEXT, NOBODY, NOW, PAIRS, PASSES, PREFILL, PREFILLING, PROTECTED, RANK, RESERVED, SERVED, START,
     START_STEP, STAY, STAYS, STEADY, STRETCHES, TAIL, TICK, TOKENS, UNTIL, WAITING, WHO, A, Options, S, enter,
     preempt, victim,
 )  # fmt: skip
@@ -247,7 +247,7 @@ def serve(
             steps = stretch(p, z, v, count, o, costs, wake)
             z[TOKENS] += (steps - 1) * z[BATCH]
         if z[SERVED] > 0:
-            took = duration(steps, z[SERVED], z[HELD], costs) + costs.prefill_token * z[PREFILL]
+            took = duration(steps, z[SERVED], z[HELD], costs) + prefilled(z[PREFILL], z[PAIRS], costs)
             f[KV_TICKS] += kv_integral(steps, z[SERVED], z[HELD], took, costs)
             z[TICK] += took
             z[PASSES] += steps

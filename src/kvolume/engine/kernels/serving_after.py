@@ -8,13 +8,14 @@ import numpy.typing as npt
 from kvolume.engine.kernels.heap import pop, push
 from kvolume.engine.kernels.jit import inner, rule
 from kvolume.engine.kernels.paged import needed_over, steps_that_fit
+from kvolume.geometry import attention_pairs as plain_attention_pairs
 from kvolume.policy import rules
 
 # isort: off
 from kvolume.engine.kernels.state import FAR, LOOK_AHEAD, Costs, duration, put, rounds_until, take
 from kvolume.engine.kernels.serving_state import (
     AFTER, AGAIN, BASE, BATCH, DECODERS, DECODES, DONE, DUES, FINISH, FIRST, FREE, GAPS, GOT, GUESS, HEAD, HELD, ITEM,
-    KEY, LAST, LATE, LATES, MADE, MOST, NEXT, NOBODY, NOW, PREFILL, PREFILLING, QUEUED, RESERVED, SERVED, STAY,
+    KEY, LAST, LATE, LATES, MADE, MOST, NEXT, NOBODY, NOW, PAIRS, PREFILL, PREFILLING, QUEUED, RESERVED, SERVED, STAY,
     STEADY, SUM_BASE, TICK, TOKENS, TOP, UNTIL, WHO, A, O, Options, delay, due_step, enlist, last_step, leave, made,
 )  # fmt: skip
 # isort: on
@@ -22,6 +23,7 @@ from kvolume.engine.kernels.serving_state import (
 Ints = npt.NDArray[np.int64]
 
 raised = rule(rules.raised)
+attention_pairs = rule(plain_attention_pairs)
 
 # rows of the log of stays, and of the log of gaps
 REQUEST, SINCE, TO, KEPT = range(4)
@@ -33,7 +35,7 @@ def weigh(r: Ints, z: Ints, v: Ints, usual: bool) -> None:
     """What the step computes: requests, KV tokens that they hold, prefill tokens, decoders without a longer gap."""
     z[SERVED] = z[STEADY] = z[DECODERS]
     z[HELD] = z[SUM_BASE] + z[DECODERS] * (z[NOW] + 1)
-    z[PREFILL] = 0
+    z[PREFILL] = z[PAIRS] = 0
     if not usual:
         z[SERVED] = z[STEADY] = z[HELD] = 0
         c = z[HEAD]
@@ -50,6 +52,7 @@ def weigh(r: Ints, z: Ints, v: Ints, usual: bool) -> None:
             z[SERVED] += 1
             z[HELD] += r[DONE, c]
             z[PREFILL] += r[GOT, c]
+            z[PAIRS] += attention_pairs(r[DONE, c] - r[GOT, c], r[DONE, c])
             z[AGAIN] += max(0, min(r[DONE, c], r[TOP, c]) - (r[DONE, c] - r[GOT, c]))
     z[TOKENS] += z[PREFILL]
 

@@ -61,8 +61,10 @@ A, S, O, RANK, BY, MOST, TIE = range(7)
 # entries of z, the state of the run. BATCH: running requests, DECODERS those of them that decode, PREFILLING the
 # others, listed in v[WHO]; LATES: decoders that got no token in the step before; SUM_BASE over decoders; DUES: size
 # of the heap of due steps; of a step, HELD: KV tokens, SERVED: requests, STEADY: decoders not late, PREFILL: tokens
+# and PAIRS: of tokens that attend to each other, of prefills
 (NOW, TICK, NEXT, WAITING, BARREN, BATCH, DECODERS, PREFILLING, LATES, FREE, SUM_BASE, RESERVED, HEAD, TAIL, DUES,
- BUDGET, CAP, STAYS, STRETCHES, GAPS, PASSES, TOKENS, AGAIN, HELD, SERVED, STEADY, PREFILL) = range(27)  # fmt: skip
+ BUDGET, CAP, STAYS, STRETCHES, GAPS, PASSES, TOKENS, AGAIN, HELD, SERVED, STEADY, PREFILL,
+ PAIRS) = range(28)  # fmt: skip
 
 # rows of v: KEY and ITEM, a heap of lower bounds of the steps in which decoders are due; E and W of the look-ahead
 # profile are rows 2 and 3, as in state.py; WHO, the prefilling requests in order of admission

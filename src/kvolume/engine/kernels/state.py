@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from kvolume.clock import prefill_ticks as plain_prefill_ticks
 from kvolume.engine.kernels.bitset import empty_sets
-from kvolume.engine.kernels.jit import inner
+from kvolume.engine.kernels.jit import inner, rule
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -17,6 +18,8 @@ Words = npt.NDArray[np.uint64]
 LOOK_AHEAD, GREEDY, PEAK = range(3)  # protected is greedy with a lower limit
 LATEST, LARGEST, ALL, RANDOM = range(4)
 FAR = np.int64(1) << 60
+
+prefill_ticks = rule(plain_prefill_ticks)
 
 
 class Rules(NamedTuple):
@@ -41,6 +44,7 @@ class Costs(NamedTuple):
     request: int
     kv_token: int
     prefill_token: int
+    prefill_pair: int  # thousandths of a tick
 
 
 # Plain arrays with named rows, not objects: passing an object of arrays costs more than an event does.
@@ -55,9 +59,9 @@ START, FIRST, FINISH, JOINED, START_ROUND, EVICTED, GUESS, MADE, BEGIN, STAY = r
 
 # entries of z, the state of the run: NOW the next round, TICK when it begins, NEXT the next to arrive, SIZE the number
 # of running requests; round t needs NEED_W + SIZE * t tokens; RESERVED the sum of predicted peaks; PREFILL prompt
-# tokens and PREFILLING requests that the coming round prefills; FIRST_DUE the smallest DUE.
+# tokens with PAIRS of attention and PREFILLING requests that the coming round prefills; FIRST_DUE the smallest DUE.
 (NOW, TICK, NEXT, SIZE, NEED_W, RESERVED, WAITING, BARREN, RNG, STAYS, STRETCHES, PREFILL, PREFILLING,
- FIRST_DUE) = range(14)  # fmt: skip
+ FIRST_DUE, PAIRS) = range(15)  # fmt: skip
 
 # entries of f, the same in floats
 KV_TICKS, ADMITTED, THROUGH_LANE = range(3)
@@ -83,6 +87,12 @@ def fresh(n: int, guess: Ints, m: int, random: int) -> tuple[Ints, Ints, Floats,
     z[FIRST_DUE] = FAR
     v = np.empty((4, min(n, m) + 1), np.int64)
     return r, z, np.zeros(4), v, *empty_sets(2, n)
+
+
+@inner
+def prefilled(tokens: int, pairs: int, c: Costs) -> int:
+    """Ticks that the prefills of a round add to it."""
+    return prefill_ticks(tokens, pairs, c.prefill_token, c.prefill_pair)
 
 
 @inner
