@@ -29,6 +29,7 @@ class Profile:
     seconds: dict[str, float]
     kv_tokens: int | None = None  # of the engine's cache
     serving: str = ""  # options of its scheduler, as `--serving` takes them
+    front_end: float = 0.0  # seconds that a request spends outside the engine before its first token
     fit: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -103,10 +104,12 @@ def _checked(values: Any, path: Path) -> Profile:
         kv_tokens = values.get("kv_tokens")
         if kv_tokens is not None:
             kv_tokens = int(number(kv_tokens, "kv_tokens", what, low=1, high=1_000_000_000, integer=True))
+        front_end = number(values.get("front_end") or 0.0, "front_end", what, low=0, high=MOST_SECONDS)
     except ValueError as error:
         raise InputError(f"The {what} cannot be used. {error}") from None
     rest = {key: dict(values.get(key) or {}) for key in ("fit", "provenance")}
-    return Profile(seconds=costs, kv_tokens=kv_tokens, serving=str(values.get("serving") or ""), **rest)
+    serving = str(values.get("serving") or "")
+    return Profile(seconds=costs, kv_tokens=kv_tokens, serving=serving, front_end=front_end, **rest)
 
 
 def to_json(profile: Profile) -> str:

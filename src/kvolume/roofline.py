@@ -2,8 +2,9 @@
 
 An iteration reads all weights and the KV of its batch once (bandwidth) and computes two operations for each active
 parameter and token (FLOPs), one after the other: so it is linear, and on the safe side of the roofline's maximum by
-at most a factor of two. Prefill attention computes four operations for each pair of tokens, query head and head
-dimension in each layer. Communication between GPUs and sampling are left out; `overhead` stands for what happens between iterations. A mixture of experts reads all experts.
+at most a factor of two. Attention of a prefill computes four operations for each pair of tokens, query head and
+dimension of a head, in each layer. Communication between GPUs and sampling are left out; `overhead` stands for what
+happens between iterations. A mixture of experts reads all experts.
 """
 
 from __future__ import annotations

@@ -34,12 +34,15 @@ app = App(
 )
 trace = App(name="trace", help="List, describe, generate, convert and fetch request traces.")
 app.command(trace)
+fit = App(name="fit", help="Fit what kvolume simulates with to a real engine.")
+app.command(fit)
 _VERBS = {
     "compare": "Compare policies on one workload, and each with the best that any schedule could do.",
     "simulate": "Simulate one policy: times per request, and a timeline to look at.",
     "certify": "Prove how low latency could be at best; for a log with finish times, how near it came.",
     "optimum": "Find the best schedule of a small workload by integer programming.",
     "policies": "List the policies, or describe one.",
+    "validate": "Set a real benchmark of vLLM beside the simulation of the same requests.",
     "serve": "Start `vllm serve` with kvolume's scheduler.",
 }
 _TRACE_VERBS = {
@@ -51,6 +54,7 @@ _TRACE_VERBS = {
 }
 for _verb, _help in _VERBS.items():
     app.command(f"kvolume.cli.{_verb}:{_verb}", name=_verb, help=_help)
+fit.command("kvolume.cli.fit:clock_", name="clock", help="Fit a clock to step logs, benchmarks or a probe of vLLM.")
 for _verb, _help in _TRACE_VERBS.items():
     trace.command(f"kvolume.cli.trace:{_verb}_", name=_verb, help=_help)
 
@@ -112,6 +116,16 @@ Goodput = Annotated[
 ]
 
 
+def kv_tokens_option(text: str) -> Parameter:
+    """A number of KV tokens with this help."""
+    return Parameter(help=text, converter=_kv_tokens)
+
+
+def integer_option(text: str) -> Parameter:
+    """A whole number with this help."""
+    return Parameter(help=text, converter=_integer)
+
+
 def option(text: str, **more: Any) -> Parameter:
     """A workload option with this help."""
     return Parameter(help=text, group=WORKLOAD, negative=(), **more)
@@ -139,7 +153,7 @@ class Workload:
     seed: Annotated[int, option("Seed of everything that is drawn.", converter=_integer)] = 0
     clock: Annotated[
         str | None,
-        option("unit:seconds=0.03 (of a round; the default), linear:base=8e-3,... or roofline:model=..,gpu=.."),
+        option("unit:seconds=0.03 (of a round; the default), linear:base=8e-3,..., roofline:model=..,gpu=.. or a fit"),
     ] = None
     predict: Annotated[str | None, option("What policies know of lengths: exact, noise:sigma=0.5, ...")] = None
     skip_oversized: Annotated[bool, flag("Count requests that can never fit as rejected.")] = False
@@ -160,7 +174,7 @@ def spec_of(source: str, options: Workload | None, **more: Any) -> CompareSpec:
 
 def _budget(kv_tokens: int | None, clock: str) -> int:
     """The budget given, or the clock's; without reading the clock where nothing depends on it."""
-    if kv_tokens is not None or not clock.startswith("roofline"):
+    if kv_tokens is not None or clock.startswith(("unit", "linear")):
         return DEFAULT_KV_TOKENS if kv_tokens is None else kv_tokens
     from kvolume.clock import budget, parse_clock
 
@@ -179,6 +193,8 @@ __all__ = [
     "Source",
     "Workload",
     "app",
+    "integer_option",
+    "kv_tokens_option",
     "spec_of",
     "trace",
 ]

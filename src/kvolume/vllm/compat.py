@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from kvolume.geometry import attention_pairs
+
 TESTED = ((0, 20), (0, 33))
 NEEDED: dict[str, type] = {  # attributes of vLLM's scheduler
     "waiting": object, "running": list, "requests": dict, "block_size": int, "max_model_len": int,
@@ -189,3 +191,17 @@ def ended(request: Any) -> bool | None:
 def prefills(request: Any) -> bool:
     """Is a running request still being prefilled, so that it need not make a token in every step?"""
     return bool(request.num_computed_tokens < request.num_tokens - 1)
+
+
+def counts(scheduler: Any, step: Any) -> dict[str, int]:
+    """What a step that was just scheduled computes, as a clock charges it (kvolume.study.steps.COLUMNS)."""
+    held = prefill = pairs = 0
+    for name, tokens in step.num_scheduled_tokens.items():
+        request = scheduler.requests[name]
+        after = int(request.num_computed_tokens)
+        before = after - tokens
+        held += after
+        if before < max(request.num_tokens - 1, request.num_prompt_tokens):
+            prefill += tokens
+            pairs += attention_pairs(before, after)
+    return {"running": len(step.num_scheduled_tokens), "kv_tokens": held, "prefill_tokens": prefill, "pairs": pairs}

@@ -18,6 +18,7 @@ from kvolume.vllm.lengths import Lengths
 from kvolume.vllm.metrics import EVERY_S, Metrics
 from kvolume.vllm.observe import ObservedQueue
 from kvolume.vllm.queue import PolicyQueue
+from kvolume.vllm.step_log import StepLog
 from kvolume.vllm.view import Book
 
 NS = 1_000_000_000
@@ -48,6 +49,7 @@ class Layer:
         compat.adopt(PolicyQueue)
         compat.adopt(ObservedQueue)
         scheduler.waiting = ObservedQueue(scheduler.waiting, self.queue) if self.observes else self.queue
+        self.steps = StepLog(scheduler, given.step_log) if given.step_log else None
 
     # --- around a step ---------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ class Settings:
     slice_ratio: float = 2.0  # ... and its next slice is longer by this factor
     wait_for: int = 0  # > 0: while anything runs, admit only when so many wait (WAIT, arXiv 2504.11320), ...
     wait_timeout_s: float = 1.0  # ... or the oldest has waited this long
+    step_log: str = ""  # a file that every step and its duration is appended to, for `kvolume fit clock`
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

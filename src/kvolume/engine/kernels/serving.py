@@ -18,15 +18,16 @@ from kvolume.policy import rules
 
 # isort: off
 from kvolume.engine.kernels.state import (
-    ADMITTED, BY_ARRIVAL, BY_RANK, FAR, KV_TICKS, LOOK_AHEAD, PEAK, THROUGH_LANE, Costs, duration, kv_integral, prefilled,
+    ADMITTED, BY_ARRIVAL, BY_RANK, FAR, KV_TICKS, LOOK_AHEAD, PEAK, THROUGH_LANE, Costs, duration, kv_integral,
+    prefilled,
 )  # fmt: skip
 from kvolume.engine.kernels.serving_after import (
     KEPT, REQUEST, SINCE, TO, complete_and_outgrow, note, settle_decoders, settle_prefills, stretch, weigh,
 )  # fmt: skip
 from kvolume.engine.kernels.serving_state import (
     AFTER, BARREN, BASE, BATCH, BUDGET, BY, CAP, DECODERS, DECODES, DONE, EVICTED, FREE, GAPS, GOT, GUESS, HEAD, HELD,
-    JOINED, LATES, MADE, NEXT, NOBODY, NOW, PAIRS, PASSES, PREFILL, PREFILLING, PROTECTED, RANK, RESERVED, SERVED, START,
-    START_STEP, STAY, STAYS, STEADY, STRETCHES, TAIL, TICK, TOKENS, UNTIL, WAITING, WHO, A, Options, S, enter,
+    JOINED, LATES, MADE, NEXT, NOBODY, NOW, PAIRS, PASSES, PREFILL, PREFILLING, PROTECTED, RANK, RESERVED, SERVED,
+    START, START_STEP, STAY, STAYS, STEADY, STRETCHES, TAIL, TICK, TOKENS, UNTIL, WAITING, WHO, A, Options, S, enter,
     preempt, victim,
 )  # fmt: skip
 # isort: on
