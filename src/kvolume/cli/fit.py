@@ -16,7 +16,10 @@ def clock_(
     ] = None,
     probe: Annotated[bool, Parameter(help="Measure the vLLM that is installed here.", negative=())] = False,
     model: Annotated[str | None, Parameter(help="Model of --probe: a folder or a name.")] = None,
-    vllm_args: Annotated[str, Parameter(help="Arguments of vLLM for --probe, in one string.", show_default=False)] = "",
+    vllm_args: Annotated[
+        str,
+        Parameter(help="Arguments of vLLM for --probe, in one string.", show_default=False, allow_leading_hyphen=True),
+    ] = "",
     kv_tokens: Annotated[
         int | None, kv_tokens_option("Tokens that the server's KV cache holds, where the files do not say it.")
     ] = None,

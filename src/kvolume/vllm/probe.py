@@ -102,7 +102,11 @@ def _engine(model: str, arguments: Sequence[str]) -> Any:
         given = parser.parse_args(["--model", model, "--no-enable-prefix-caching", *arguments])
     except (Exception, SystemExit) as error:
         raise ParameterError(f"vLLM does not understand '{' '.join(arguments)}': {error}.") from None
-    return LLMEngine.from_engine_args(EngineArgs.from_cli_args(given))
+    try:
+        return LLMEngine.from_engine_args(EngineArgs.from_cli_args(given))
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ParameterError(f"vLLM cannot start with model '{model}': {reason}") from error
 
 
 def _tokens(rng: random.Random, n: int, vocabulary: int) -> list[int]:
