@@ -108,6 +108,7 @@ def test_the_real_scheduler_is_counted_step_by_step(harness: Any, tmp_path: Path
     )  # fmt: skip
     jobs = [harness.Job(prompt=20 + 13 * k % 90, output=5 + 7 * k % 40) for k in range(20)]
     trace = harness.drive(scheduler, jobs, depth=1 + asynchronous)
+    scheduler._kvolume.steps.file.close()
     log = read_steps(path)
     steps = [step for step in trace.schedule if step]
     assert trace.preemptions > 0

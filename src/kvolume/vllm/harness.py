@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kvolume.clock import UNIT, Clock
-from kvolume.vllm import tiny
+from kvolume.vllm import compat, tiny
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,28 +164,11 @@ def _output(step: Any, scheduler: Any) -> Any:
     )  # fmt: skip
 
 
-class Passes:
-    """How long the forward passes take; counted as `engine.serving` counts, so that finish times are equal."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.admitted: dict[str, tuple[int, int]] = {}  # preemptions so far, and tokens known at the last admission
-        self.admissions = 0
-
-    def ticks(self, step: Any, scheduler: Any) -> int:
-        """Ticks of a step that has just been scheduled; none where there is nothing to compute."""
-        if not step.num_scheduled_tokens:
-            return 0
-        held = prefill = 0
-        for i, tokens in step.num_scheduled_tokens.items():
-            r = scheduler.requests[i]
-            if i not in self.admitted or self.admitted[i][0] != r.num_preemptions:
-                self.admitted[i] = r.num_preemptions, r.num_tokens
-                self.admissions += 1
-            held += r.num_computed_tokens
-            if r.num_computed_tokens - tokens < self.admitted[i][1]:
-                prefill += tokens  # the whole chunk, its last token included
-        return self.clock.iteration(len(step.num_scheduled_tokens), held, prefill)
+def _ticks(clock: Clock, count: dict[str, int]) -> int:
+    """Ticks of a step with these counts; none where there is nothing to compute."""
+    if not count["running"]:
+        return 0
+    return clock.iteration(count["running"], count["kv_tokens"], count["prefill_tokens"], count["pairs"])
 
 
 def drive(
@@ -193,7 +176,7 @@ def drive(
     record: bool = True, each_step: Callable[[Any], None] | None = None, most_steps: int = 10**7,
 ) -> Trace:  # fmt: skip
     """Run jobs (in order of arrival) to their end. `depth` 2: step n+1 is scheduled before step n is known."""
-    trace, in_flight, passes = Trace(), deque[tuple[Any, Any, int]](), Passes(clock)
+    trace, in_flight, counts = Trace(), deque[tuple[Any, Any, int]](), compat.StepCounts(scheduler)
     layer = getattr(scheduler, "_kvolume", None)
     if layer is not None:
         layer.clock = lambda: trace.ticks
@@ -220,7 +203,7 @@ def drive(
                     trace.first[new.req_id] = trace.ticks
             if record:
                 trace.schedule.append(tuple(step.num_scheduled_tokens.items()))
-            in_flight.append((step, _output(step, scheduler), passes.ticks(step, scheduler)))
+            in_flight.append((step, _output(step, scheduler), _ticks(clock, counts.of(step))))
             if each_step is not None:
                 each_step(scheduler)
             if len(in_flight) < depth and step.total_num_scheduled_tokens > 0:
@@ -236,7 +219,7 @@ def drive(
                         raise RuntimeError(f"request {one.request_id} ended twice")
                     trace.finish[one.request_id] = trace.ticks
     trace.preemptions = sum(r.num_preemptions for r in known.values())
-    trace.admissions = passes.admissions
+    trace.admissions = counts.admissions
     return trace
 
 

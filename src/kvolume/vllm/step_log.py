@@ -28,6 +28,7 @@ class StepClock:
     def __init__(self, scheduler: Any, write: Callable[[Row], None]) -> None:
         self.scheduler, self.write = scheduler, write
         self.schedule, self.update = scheduler.schedule, scheduler.update_from_output
+        self.counts = compat.StepCounts(scheduler)
         self.in_flight: deque[tuple[Any, int, Row]] = deque()
         self.end, self.busy, self.works = 0, False, True
         scheduler.schedule = self.timed_schedule
@@ -40,7 +41,7 @@ class StepClock:
         if self.works:
             try:
                 if step.total_num_scheduled_tokens:
-                    self.in_flight.append((step, begin, compat.counts(self.scheduler, step)))
+                    self.in_flight.append((step, begin, self.counts.of(step)))
             except Exception as error:
                 self._stop(error)
         return step
