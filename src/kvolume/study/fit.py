@@ -55,13 +55,16 @@ def nnls(a: Floats, b: Floats) -> Floats:
     """The x >= 0 with the least |a x - b|: the best of all sets of columns, exact for the few that a clock has."""
     scale = np.linalg.norm(a, axis=0)
     columns = np.flatnonzero(scale > 0)
-    best, least = np.zeros(a.shape[1]), float(b @ b)
+    scaled = np.column_stack((a / np.where(scale > 0, scale, 1.0), b))
+    small = np.asarray(np.linalg.qr(scaled, mode="r"), np.float64)  # however many rows, once
+    a, b = small[:, :-1], small[:, -1]
+    best, least = np.zeros(scale.size), float(b @ b)
     for k in range(1, columns.size + 1):
         for chosen in map(list, combinations(columns, k)):
-            x = np.linalg.lstsq(a[:, chosen] / scale[chosen], b, rcond=1e-9)[0]
-            rest = a[:, chosen] / scale[chosen] @ x - b
+            x = np.linalg.lstsq(a[:, chosen], b, rcond=1e-9)[0]
+            rest = a[:, chosen] @ x - b
             if (x >= 0).all() and float(rest @ rest) < least * (1 - 1e-12):
-                best, least = np.zeros(a.shape[1]), float(rest @ rest)
+                best, least = np.zeros(scale.size), float(rest @ rest)
                 best[chosen] = x / scale[chosen]
     return best
 
