@@ -33,6 +33,19 @@ def test_the_best_set_of_columns_is_scipys_nnls(seed: int, columns: int) -> None
     np.testing.assert_allclose(ours * np.linalg.norm(a, axis=0), theirs * np.linalg.norm(a, axis=0), atol=1e-7)
 
 
+def test_a_clock_has_a_base_though_the_best_fit_has_none_and_a_bad_fit_says_so(tmp_path: Path) -> None:
+    a = np.array([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]])
+    b = np.array([0.5, 2.0, 3.5])
+    assert fit.nnls(a, b)[0] == 0
+    assert fit.nnls(a, b, base=True).tolist() == pytest.approx([2.0, 0.0])
+    server = made.run(20)
+    rng = np.random.default_rng(0)
+    for row in server.rows:
+        row["ns"] = int(row["ns"] * rng.choice([0.05, 1.0, 2.0]))
+    found = fit.fit_files([Path(made.step_log(tmp_path / "s.jsonl", server))])
+    assert any("describe badly" in note for note in found.notes)
+
+
 def test_the_steps_of_a_clock_give_the_clock(tmp_path: Path) -> None:
     log = made.step_log(tmp_path / "steps.jsonl", made.run(20))
     found = fit.fit_files([Path(log)])

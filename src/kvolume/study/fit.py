@@ -29,6 +29,7 @@ Floats = npt.NDArray[np.float64]
 ROUNDS = 4
 FAR_OFF = 3.0  # times the prediction
 FEW = 5
+BAD = 0.3
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,11 @@ class Fit:
     notes: tuple[str, ...] = ()
 
 
-def nnls(a: Floats, b: Floats) -> Floats:
-    """The x >= 0 with the least |a x - b|: the best of all sets of columns, exact for the few that a clock has."""
+def nnls(a: Floats, b: Floats, *, base: bool = False) -> Floats:
+    """The x >= 0 with the least |a x - b|: the best of all sets of columns, exact for the few that a clock has.
+
+    With `base` the first is positive: a clock whose steps cost nothing by themselves is none.
+    """
     scale = np.linalg.norm(a, axis=0)
     columns = np.flatnonzero(scale > 0)
     scaled = np.column_stack((a / np.where(scale > 0, scale, 1.0), b))
@@ -63,6 +67,8 @@ def nnls(a: Floats, b: Floats) -> Floats:
         for chosen in map(list, combinations(columns, k)):
             x = np.linalg.lstsq(a[:, chosen], b, rcond=1e-9)[0]
             rest = a[:, chosen] @ x - b
+            if base and (chosen[0] != 0 or x[0] <= 0):
+                continue
             if (x >= 0).all() and float(rest @ rest) < least * (1 - 1e-12):
                 best, least = np.zeros(scale.size), float(rest @ rest)
                 best[chosen] = x / scale[chosen]
@@ -78,7 +84,7 @@ def solve(rows: Rows) -> tuple[dict[str, float], npt.NDArray[np.bool_]]:
     x = np.zeros(a.shape[1])
     for _ in range(ROUNDS):
         w = (weight / expected)[used]
-        x = nnls(a[used] * w[:, None], b[used] * w)
+        x = nnls(a[used] * w[:, None], b[used] * w, base=True)
         expected = np.maximum(a @ x, 1e-9)
         used = b <= FAR_OFF * expected
     grain = [NS * PS if name == "prefill_pair" else NS for name in COSTS]
@@ -149,6 +155,8 @@ def fit(logs: Sequence[Steps] = (), results: Sequence[Bench] = (), kv_tokens: in
     found = errors(rows, costs, used)
     if found["left_out"]:
         notes.append(f"{found['left_out']} of {len(rows)} are left out: over {FAR_OFF:g} times as long as expected.")
+    if found["median_relative_error"] > BAD:
+        notes.append("These costs describe badly what was measured: was the machine busy with other things?")
     front_end = outside(results, costs) if results else 0.0
     if front_end is None:
         notes.append("Too few requests came to an idle server to tell how long they spend outside the engine.")
