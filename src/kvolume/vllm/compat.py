@@ -204,7 +204,7 @@ class StepCounts:
     def of(self, step: Any) -> dict[str, int]:
         """The counts of a step that has just been scheduled; a prefill is counted with the last token of its chunk."""
         held = prefill = pairs = 0
-        for name in step.finished_req_ids:
+        for name in getattr(step, "finished_req_ids", ()):
             self.admitted.pop(name, None)
         for name, tokens in step.num_scheduled_tokens.items():
             request = self.scheduler.requests[name]
