@@ -18,6 +18,7 @@ POLICIES = (
     "vllm:keep=0", "vllm:evict=largest", "vllm:evict=largest,keep=0", "vllm:evict=all",
     "svf:share=0.3,admission=greedy",
     "svf:admission=greedy,evict=random,beta=0.3", "svf:admission=protected,alpha=0.1", "sjf:evict=all,keep=0",
+    "dominant", "dominant:share=0.2,admission=greedy",
     "alpha-protection", "alpha-protection:alpha=0.2,beta=0.2", "alpha-protection:alpha=0.25",
 )  # fmt: skip
 

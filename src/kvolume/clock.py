@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from math import inf
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,35 @@ Floats = npt.NDArray[np.float64]
 def prefill_ticks(tokens: int, pairs: int, per_token: int, per_pair: int) -> int:
     """Ticks that prefills add to an iteration; `per_pair` in thousandths of a tick, rounded up over all pairs."""
     return per_token * tokens - (-per_pair * pairs // 1000)
+
+
+class Shares(NamedTuple):
+    """Shares of an iteration's base that each unit of a resource carries, for weights of the caps that sum to 1.
+
+    With caps M (KV tokens), S (sequences) and T (tokens of an iteration): w1/M, w2/S, w3/T. An iteration within its
+    caps holds at most M, S and T of them, so that its base is at least the sum of its requests' shares.
+    """
+
+    kv_token: float
+    sequence: float = 0.0
+    token: float = 0.0
+
+
+class Caps(NamedTuple):
+    """What an iteration has at most: KV tokens held, requests that run, tokens computed."""
+
+    kv_tokens: float
+    sequences: float = inf
+    tokens: float = inf
+
+    def shares(self, kv_tokens: float, sequences: float, tokens: float) -> Shares:
+        """The shares for these weights of the three caps, which sum to 1."""
+        return Shares(kv_tokens / self.kv_tokens, sequences / self.sequences, tokens / self.tokens)
+
+    @property
+    def each(self) -> tuple[Shares, Shares, Shares]:
+        """The shares with all weight on one of the caps, for each of them."""
+        return self.shares(1, 0, 0), self.shares(0, 1, 0), self.shares(0, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +106,20 @@ class Clock:
         """Ticks that prefilling s tokens takes at least, however it is cut into chunks; not rounded."""
         return self.prefill_token * (s * 1.0) + self.prefill_pair / PS * (attention_pairs(0, s) * 1.0)
 
-    def work(self, s: Any, o: Any, kv_tokens: int, holding: Holding = "unit") -> Any:
+    def work(self, s: Any, o: Any, shares: Shares, holding: Holding = "unit") -> Any:
         """Ticks of a full machine that a request takes: its share of every iteration it runs in.
 
-        A batch never holds more than `kv_tokens`, so an iteration lasts at least the sum over its requests of
-        base * kv / kv_tokens + request + kv_token * kv, and its prefill. In the unit model: v / M.
-        Offered load is the sum of these over the time in which the requests arrive.
+        An iteration lasts at least the sum over its requests of their shares of the base, of request and kv_token * kv
+        each, and of its prefills. In the unit model with shares of KV alone: v / M. Offered load is the sum of
+        these over the time in which the requests arrive.
         """
         v = volume(s, o, holding) * 1.0
-        return (self.base / kv_tokens + self.kv_token) * v + self.request * o + self.prefill(s)
+        each = self.request + self.base * (shares.sequence + shares.token)
+        return (self.base * shares.kv_token + self.kv_token) * v + each * o + self.prefill_work(s, shares)
+
+    def prefill_work(self, s: Any, shares: Shares) -> Any:
+        """The prompt's part of it: its ticks, and its share of the token budget beside that of its first token."""
+        return self.prefill(s) + self.base * shares.token * np.maximum(s - 1, 0)
 
 
 UNIT = Clock("unit")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kvolume.clock import Clock, parse_clock
+from kvolume.clock import UNIT, Caps, Clock, parse_clock
 from kvolume.engine import leap, simulate
 from kvolume.engine.instance import prepare
 from kvolume.errors import PolicyError
@@ -36,7 +36,7 @@ def check_policy(policy: str | Planner, *, seed: int = 0, instances: int = 40) -
 def _check_keys(policy: Policy) -> None:
     ids = np.arange(6)
     columns = Columns(ids, np.array([0, 0, 3, 5, 5, 9]), np.array([1, 5, 2, 0, 4, 1]), np.array([3, 1, 4, 2, 2, 1]))
-    order = policy.order.fit(Scale(100, 1.0, 6.0, 2.5))
+    order = policy.order.fit(Scale(100, 1.0, 6.0, 2.5, Caps(100, 8, 20), UNIT))
     try:
         together = order.keys(columns)
     except ValueError as error:

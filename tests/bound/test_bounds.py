@@ -11,7 +11,7 @@ from tests.strategies import Small, instances
 from kvolume import InputError, ParameterError, UnknownNameError, Workload, lower_bound, optimum, simulate
 from kvolume.bound import certify_log
 from kvolume.bound.busy_time import centroid_lag
-from kvolume.clock import parse_clock
+from kvolume.clock import Shares, parse_clock
 
 KEEPS_NOTHING = ("fcfs", "sjf", "svf", "svf:share=0.3", "svf:backfill=2", "peak", "vllm:keep=0", "random")
 tiny = instances(most=6, longest=6, predictions=False, clocks=False, spread=12)
@@ -109,7 +109,7 @@ def test_the_closed_form_of_the_centroid_is_the_sum(s: int, o: int, m: int, cloc
     moment = sum(e * (length[u] / 2 + sum(length[u + 1 :])) for u, e in enumerate(work))
     got = centroid_lag(np.array([s]), np.array([o]), m, clock, holding)[0]
     assert got == pytest.approx(moment / sum(work) if sum(work) else sum(length), rel=1e-9, abs=1e-9)
-    assert clock.work(s, o, m, holding) == pytest.approx(sum(work), rel=1e-9, abs=1e-12)
+    assert clock.work(s, o, Shares(1 / m), holding) == pytest.approx(sum(work), rel=1e-9, abs=1e-12)
 
 
 def test_what_a_bound_refuses() -> None:

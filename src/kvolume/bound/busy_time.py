@@ -14,12 +14,12 @@ iteration that makes token u. Kept tokens and kills only add work. And OPT >= su
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.clock import Clock
+from kvolume.clock import Clock, Shares
 from kvolume.geometry import Holding, volume
 
 Ints = npt.NDArray[np.int64]
@@ -27,18 +27,6 @@ Floats = npt.NDArray[np.float64]
 
 SAFETY = 1 - 1e-12  # the sums are rounded: keep the bound a bound
 TINY = 1e-12  # ticks of work for a request that takes none (no prompt, one token, engine accounting)
-
-
-class Shares(NamedTuple):
-    """Shares of an iteration's base that each unit of a resource carries, for weights of the caps that sum to 1.
-
-    With caps M (KV tokens), S (sequences) and T (tokens of an iteration): w1/M, w2/S, w3/T. An iteration within its
-    caps holds at most M, S and T of them, so that its base is at least the sum of its requests' shares.
-    """
-
-    kv_token: float
-    sequence: float = 0.0
-    token: float = 0.0
 
 
 def total_latency_bound(
@@ -49,7 +37,7 @@ def total_latency_bound(
     from kvolume.bound.kernels import mean_busy_times
 
     shares = shares or Shares(1 / kv_tokens)
-    work = np.maximum(work_ticks(s, o, clock, holding, shares), TINY)
+    work = np.maximum(clock.work(s, o, shares, holding), TINY)
     order = np.argsort(work, kind="stable")
     busy = mean_busy_times(arrival, work, order)
     lag = centroid_lag(s, o, kv_tokens, clock, holding, shares)
@@ -60,18 +48,6 @@ def total_latency_bound(
 def alone_ticks(s: Any, o: Any, clock: Clock, holding: Holding = "unit") -> Any:
     """Least time from start to completion: every iteration at what the request costs by itself."""
     return (clock.base + clock.request) * (o * 1.0) + clock.kv_token * volume(s, o, holding) + clock.prefill(s)
-
-
-def work_ticks(s: Any, o: Any, clock: Clock, holding: Holding, shares: Shares) -> Any:
-    """z_i: ticks of a full machine that a request takes."""
-    v = volume(s, o, holding) * 1.0
-    each = clock.request + clock.base * (shares.sequence + shares.token)
-    return (clock.base * shares.kv_token + clock.kv_token) * v + each * o + _prefill_work(s, clock, shares)
-
-
-def _prefill_work(s: Any, clock: Clock, shares: Shares) -> Any:
-    """Work of the prompt: its ticks, and its share of the token budget beside the token of the first iteration."""
-    return clock.prefill(s) + clock.base * shares.token * np.maximum(s - 1, 0)
 
 
 def centroid_lag(
@@ -85,7 +61,7 @@ def centroid_lag(
     a = clock.request + clock.base * (shares.sequence + shares.token) + slope * first  # work in iteration u: a + b u
     b = slope
     p, q = clock.base + clock.request + clock.kv_token * first, clock.kv_token * 1.0  # length of iteration u
-    prefill, extra = clock.prefill(s), _prefill_work(s, clock, shares)
+    prefill, extra = clock.prefill(s), clock.prefill_work(s, shares)
     one, two, three = n * (n + 1) / 2, n * (n + 1) * (2 * n + 1) / 6, (n * (n + 1) / 2) ** 2  # sums of u, u^2, u^3
     # from the middle of iteration u to the end: p (n - u + 1/2) + q (n (n + 1)/2 - u^2 / 2)
     c0, c1, c2 = p * (n + 0.5) + q * one, -p, -q / 2

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.bound.busy_time import Shares, total_latency_bound
+from kvolume.bound.busy_time import total_latency_bound
 from kvolume.clock import Clock
 from kvolume.engine.serving_config import ServingConfig
 
@@ -27,8 +27,7 @@ def serving_bound(arrival: Ints, s: Ints, o: Ints, kv_tokens: int, clock: Clock,
     """Lower bound on the sum of latencies of every schedule of the serving engine, in ticks. `arrival` ascending."""
 
     def bound(weights: Weights) -> float:
-        w1, w2, w3 = weights
-        shares = Shares(w1 / kv_tokens, w2 / config.max_num_seqs, w3 / config.max_num_batched_tokens)
+        shares = config.caps(kv_tokens).shares(*weights)
         return total_latency_bound(arrival, s, o, kv_tokens, clock, "engine", shares)
 
     corners: list[Weights] = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.clock import Clock
+from kvolume.clock import Caps, Clock
 from kvolume.errors import InputError, ParameterError, PolicyError
 from kvolume.geometry import Holding, peak, volume
 from kvolume.policy import Columns, Planner, Policy, Request, Scale
@@ -66,9 +66,12 @@ class Instance:
 
 def prepare(
     workload: Workload, policy: Planner, kv_tokens: int, clock: Clock, *, skip_oversized: bool = False,
-    holding: Holding = "unit",
+    holding: Holding = "unit", caps: Caps | None = None,
 ) -> Instance:  # fmt: skip
-    """Sort, reject, predict and key. Raises InputError for a request that can never fit, unless skipped."""
+    """Sort, reject, predict and key; `caps` where more than KV tokens can run out.
+
+    Raises InputError for a request that can never fit, unless skipped.
+    """
     check_kv_tokens(kv_tokens)
     s, o = workload.prompt_tokens, workload.output_tokens
     rejected = peak(s, o, holding) > kv_tokens
@@ -90,7 +93,7 @@ def prepare(
     keys: npt.NDArray[Any] = arrival
     if isinstance(policy, Policy):
         columns = Columns(np.arange(rows.size), arrival, seen, predicted)
-        keys = policy.order.fit(_scale(columns, kv_tokens, clock)).keys(columns)
+        keys = policy.order.fit(_scale(columns, caps or Caps(kv_tokens), clock)).keys(columns)
         if keys.shape != rows.shape or keys.dtype.kind not in "iuf" or np.isnan(keys).any():
             raise PolicyError(
                 f"The keys of policy '{policy.name}' must be numbers, one for each request, and never nan."
@@ -111,12 +114,12 @@ def check_kv_tokens(kv_tokens: int) -> None:
         )
 
 
-def _scale(columns: Columns, kv_tokens: int, clock: Clock) -> Scale:
+def _scale(columns: Columns, caps: Caps, clock: Clock) -> Scale:
     volumes = volume(columns.prompt, columns.predicted)
     mean_output = float(np.mean(columns.predicted))
-    running = kv_tokens * mean_output / float(np.mean(volumes))  # of a full cache
-    round_ticks = clock.base + clock.request * running + clock.kv_token * kv_tokens
-    return Scale(kv_tokens, float(round_ticks), float(np.median(volumes)), mean_output)
+    running = caps.kv_tokens * mean_output / float(np.mean(volumes))  # of a full cache
+    round_ticks = clock.base + clock.request * running + clock.kv_token * caps.kv_tokens
+    return Scale(int(caps.kv_tokens), float(round_ticks), float(np.median(volumes)), mean_output, caps, clock)
 
 
 def _oversized(workload: Workload, rejected: npt.NDArray[np.bool_], kv_tokens: int) -> InputError:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kvolume.clock import Caps
 from kvolume.engine.instance import check_kv_tokens
 from kvolume.errors import InputError, ParameterError
 from kvolume.geometry import peak
@@ -50,6 +51,10 @@ class ServingConfig:
     def blocks(self, tokens: Any) -> Any:
         """Blocks that hold so many tokens."""
         return -(-tokens // self.block_size)
+
+    def caps(self, kv_tokens: int) -> Caps:
+        """What a step has at most."""
+        return Caps(kv_tokens, self.max_num_seqs, self.max_num_batched_tokens)
 
     def watermark_blocks(self, usable: int) -> int:
         """Blocks that admissions leave free, of `usable` ones and the null block."""

@@ -77,7 +77,8 @@ def _serve(
     check_servable(planner)
     check_served(workload, config)
     kv_tokens = whole_blocks(kv_tokens, config)
-    instance = prepare(workload, planner, kv_tokens, clock, skip_oversized=skip_oversized, holding="engine")
+    instance = prepare(workload, planner, kv_tokens, clock, skip_oversized=skip_oversized, holding="engine",
+                       caps=config.caps(kv_tokens))  # fmt: skip
     if engine == "serving" and serving_leap.can_run(planner):
         run, seconds = serving_leap.run(instance, config, progress)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kvolume.errors import ParameterError, unknown_name
+from kvolume.policy.dominant import MachineTime
 from kvolume.policy.order import Arrival, LongestOutput, Order, ShortestOutput, Shuffled
 from kvolume.policy.policy import Policy
 from kvolume.policy.registry import COMMON, Entry, Parameter, three_answers
@@ -112,6 +113,11 @@ BUILTIN: tuple[Entry, ...] = (
             "admission": COMMON["admission"]._replace(default="greedy"),
         },
         guarantee="at most (Q_j + max(v_j, e_j))/share volume is admitted while j waits (docs, policies)", paper=SVF,
+    ),
+    Entry(
+        "dominant", "Smallest machine time first: svf, sjf or shortest prompt, whichever resource runs out.",
+        lambda v: three_answers(_shared(MachineTime(), v, "policy dominant"), v, "policy dominant"), COMMON | SHARE,
+        guarantee="that of svf where only memory is capped and rounds are equal", paper=f"ours, after {SVF}",
     ),
     Entry(
         "peak", "First come, first served with every peak reserved in full.",

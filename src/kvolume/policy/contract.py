@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from kvolume.clock import Caps, Clock
 from kvolume.geometry import twice_volume, volume, whole_blocks
 from kvolume.policy.rules import first_random, next_random
 
@@ -163,3 +164,5 @@ class Scale(NamedTuple):
     round_ticks: float  # of an iteration with a full cache
     median_volume: float
     mean_output: float
+    caps: Caps  # of an iteration
+    clock: Clock  # what an iteration costs

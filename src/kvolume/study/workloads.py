@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.clock import Clock, parse_clock
+from kvolume.clock import Clock, Shares, parse_clock
 from kvolume.errors import InputError, unknown_name
 from kvolume.geometry import Holding, peak
 from kvolume.study.defaults import DEFAULT_LOAD
@@ -103,7 +103,7 @@ def _arriving(workload: Workload, arrivals: str, seed: int) -> Workload:
 
 def _work_share(workload: Workload, kv_tokens: int, clock: Clock) -> float:
     """All work over that of the requests that fit: the load is what the served requests offer."""
-    work = clock.work(workload.prompt_tokens, workload.output_tokens, kv_tokens)
+    work = clock.work(workload.prompt_tokens, workload.output_tokens, Shares(1 / kv_tokens))
     fits = fitting(workload, kv_tokens)
     kept = float(np.sum(work[fits]))
     return float(np.sum(work)) / kept if kept else 1.0

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from kvolume.clock import UNIT, Caps, Clock
 from kvolume.geometry import volume
 from kvolume.policy import Order, Policy, Request, Running, Scale
 from kvolume.policy.rules import raised
@@ -25,7 +26,7 @@ from kvolume.vllm.guard import Guard
 from kvolume.vllm.lengths import Lengths
 
 FIRST_FIT, FIT_AGAIN = 64, 4  # finished requests before the first fit of an order, and the factor to the next
-NEW = Scale(kv_tokens=1, round_ticks=3e7, median_volume=4e4, mean_output=200.0)  # before anything has finished
+ROUND_TICKS, MEDIAN_VOLUME, MEAN_OUTPUT = 3e7, 4e4, 200.0  # before anything has finished
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +76,9 @@ class Book:
     shared: Callable[[Any], int] = lambda request: 0  # prefix tokens that running requests hold already
     by_priority: bool = False
     longest: int = 4096  # tokens of the longest sequence that the model takes
-    round_ticks: float = NEW.round_ticks
+    round_ticks: float = ROUND_TICKS
+    caps: Caps | None = None  # of a step; None: KV tokens alone
+    costs: Clock = UNIT  # what a step costs, for orders that weigh memory, slots and prefill
     tickets: dict[str, Ticket] = field(default_factory=dict)
     order: Order = field(init=False)
     learned: Any = field(init=False)
@@ -90,7 +93,11 @@ class Book:
             self.learned = OneBit("worst-case", most=self.longest).learn(np.empty(0), np.empty(0))
         else:
             self.learned = knowledge.learn(np.empty(0), np.empty(0))
-        self.order = self.policy.order.fit(NEW._replace(kv_tokens=self.kv_tokens, round_ticks=self.round_ticks))
+        self.order = self.policy.order.fit(self._scale(MEDIAN_VOLUME, MEAN_OUTPUT))
+
+    def _scale(self, median_volume: float, mean_output: float) -> Scale:
+        caps = self.caps or Caps(self.kv_tokens)
+        return Scale(self.kv_tokens, self.round_ticks, median_volume, mean_output, caps, self.costs)
 
     def ticket(self, request: Any) -> Ticket:
         """The ticket of a request, made when it is first seen. Never raises for anything that a client sent."""
@@ -164,8 +171,7 @@ class Book:
         predicted, output, prompt = self.lengths.history()
         self.learned = self.policy.knowledge.learn(predicted, output)
         volumes = volume(np.maximum(prompt - 1, 0), output)
-        scale = Scale(self.kv_tokens, self.round_ticks, float(np.median(volumes)), float(output.mean()))
-        self.order = self.policy.order.fit(scale)
+        self.order = self.policy.order.fit(self._scale(float(np.median(volumes)), float(output.mean())))
         for ticket in self.tickets.values():
             if ticket.waiting:
                 self._key(ticket)

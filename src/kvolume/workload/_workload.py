@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.clock import UNIT, Clock
+from kvolume.clock import UNIT, Clock, Shares
 from kvolume.errors import InputError, ParameterError
 from kvolume.geometry import volume
 from kvolume.workload.columns import as_arrival_rounds, as_seconds, as_tokens
@@ -153,7 +153,7 @@ class Workload:
         """Offered KV volume over capacity while requests arrive; infinite for a burst."""
         ticks = self.arrival_ticks(clock)
         span = int(ticks.max() - ticks.min())
-        work = float(np.sum(clock.work(self.prompt_tokens, self.output_tokens, kv_tokens)))
+        work = float(np.sum(clock.work(self.prompt_tokens, self.output_tokens, Shares(1 / kv_tokens))))
         return work / span if span else float("inf")
 
     def volumes(self) -> Ints:
@@ -173,7 +173,7 @@ class Workload:
         if not 0 < load < float("inf"):
             raise ParameterError(f"The load must be a positive number. Got {load!r} instead.")
         base = self if self.has_arrivals else self.poisson(seed=seed)
-        work = float(np.sum(clock.work(self.prompt_tokens, self.output_tokens, kv_tokens)))
+        work = float(np.sum(clock.work(self.prompt_tokens, self.output_tokens, Shares(1 / kv_tokens))))
         return base._stretched(work / load, clock)
 
     def at_rate(self, requests_per_s: float, *, seed: int = 0) -> Workload:
