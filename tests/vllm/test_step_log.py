@@ -21,7 +21,7 @@ class Engine:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.left = 0, 0
-        self.requests = {"a": SimpleNamespace(num_computed_tokens=9, num_tokens=9, num_prompt_tokens=5, num_preemptions=0)}
+        self.requests = {"a": SimpleNamespace(num_computed_tokens=9, num_tokens=8, num_preemptions=0)}
         monkeypatch.setattr(step_log.time, "monotonic_ns", lambda: self.now)
 
     def schedule(self) -> Any:
