@@ -7,6 +7,8 @@ that with `paid[t]` the sum of prices before round t and `moment[t]` that of t *
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,8 +18,9 @@ from kvolume.engine.kernels.jit import inner, kernel
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-BLOCK = 64  # rounds: how far a certificate may leap
-FAR = np.int64(2**62)
+# Windows of 2^6, 2^9 and 2^12 rounds, of whose prices the least and the largest are known: rows of `low` and `high`.
+FIRST_SHIFT, STEP_SHIFT, LEVELS = 6, 3, 3
+WIDEST = 1 << (FIRST_SHIFT + STEP_SHIFT * (LEVELS - 1))
 
 
 @kernel
@@ -69,38 +72,68 @@ def machine_prices(arrival: Ints, volume: Ints, order: Ints, speed: int, price: 
 
 
 @inner
-def cost(paid: Floats, moment: Floats, s: int, o: int, x: int) -> float:
-    """What the memory of a request started in round x costs."""
+def cost(paid: npt.NDArray[Any], moment: npt.NDArray[Any], s: int, o: int, x: int) -> Any:
+    """What the memory of a request started in round x costs. Integers may wrap around: the difference is right."""
     return (s + 1 - x) * (paid[x + o] - paid[x]) + moment[x + o] - moment[x]
+
+
+@inner
+def leap(
+    paid: npt.NDArray[Any], low: npt.NDArray[Any], high: npt.NDArray[Any], one: Any, s: int, o: int, x: int, gap: Any
+) -> int:  # fmt: skip
+    """Rounds after x within which latency and price of a start stay at least `gap` below those of x, or less far.
+
+    From a round to the next they change by one + (s + o) price[x + o] - (s + 1) price[x] - (paid[x + o] - paid[x + 1]),
+    so that over a window they fall by at most `fall` a round. Wide windows first: far from the best they do.
+    """
+    for level in range(LEVELS - 1, -1, -1):
+        shift = FIRST_SHIFT + STEP_SHIFT * level
+        width = 1 << shift
+        here, there = x >> shift, (x + o) >> shift
+        most = max(high[level, here], high[level, here + 1])
+        least = min(low[level, there], low[level, there + 1])
+        if o <= width:
+            span = (o - 1) * max(most, max(high[level, there], high[level, there + 1]))
+        else:
+            span = paid[min(x + o + width, paid.size - 1)] - paid[x + 1]
+        fall = (s + 1) * most + span - (s + o) * least - one
+        rounds = width if gap >= fall * width else int(gap // fall) + 1
+        if level == 0 or rounds > width >> STEP_SHIFT:
+            return rounds
+    return 1
 
 
 @kernel
 def respond(
-    arrival: Ints, s: Ints, o: Ints, paid: Floats, moment: Floats, end: int, fineness: int,
+    arrival: Ints, s: Ints, o: Ints, paid: Floats, moment: Floats, low: Floats, high: Floats, end: int, fineness: int,
     start: Ints, held: Floats, slope: Floats,
-) -> float:  # fmt: skip
-    """Let everybody start where latency and price are least, nearly: fill `start` and the tokens `held` in each round.
+) -> tuple[float, int]:  # fmt: skip
+    """Let everybody start where latency and price are least, nearly: `start`, and the tokens `held` in each round.
 
-    Starts are tried every o / `fineness` rounds and then around the best; from round `end` on all prices are 0.
-    The sum of the costs is nearly the least, so not a bound.
+    `start` has good ones to begin with, so that far from them the search leaps. Starts are tried every o / `fineness` rounds and then around the best; from round `end` on all prices are 0.
+    The sum of the costs, nearly the least and so not a bound, and how many starts were tried.
     """
     for t in range(held.size):
         held[t] = slope[t] = 0.0
     total = 0.0
+    tried = np.int64(0)
     for i in range(arrival.size):
         a, prompt, output = arrival[i], s[i], o[i]
         stride = max(1, output // fineness)
-        best, where = 1e300, a
+        where = start[i]
+        best = where + output - a + (cost(paid, moment, prompt, output, where) if where < end else 0.0)
         x = a
         while x <= end and x + output - a < best:
             c = x + output - a + cost(paid, moment, prompt, output, x)
+            tried += 1
             if c < best:
                 best, where = c, x
-            x += stride
+            x += max(stride, leap(paid, low, high, 1.0, prompt, output, x, c - best))
         for x in range(max(a, where - stride + 1), min(end, where + stride)):
             c = x + output - a + cost(paid, moment, prompt, output, x)
             if c < best:
                 best, where = c, x
+        tried += 2 * stride
         total += best
         start[i] = where
         if where < end:
@@ -113,43 +146,27 @@ def respond(
         up += slope[t]
         tokens += held[t] + up
         held[t] = tokens
-    return total
-
-
-@inner
-def whole_cost(paid: Ints, moment: Ints, s: int, o: int, x: int) -> int:
-    """`cost` in integers: sums that wrap around, of which the difference is right."""
-    return (s + 1 - x) * (paid[x + o] - paid[x]) + moment[x + o] - moment[x]
+    return total, tried
 
 
 @kernel
 def least_costs(
-    arrival: Ints, s: Ints, o: Ints, price: Ints, paid: Ints, moment: Ints, low: Ints, high: Ints, one: int, end: int,
+    arrival: Ints, s: Ints, o: Ints, paid: Ints, moment: Ints, low: Ints, high: Ints, one: int, end: int,
     start: Ints, least: Ints,
 ) -> None:  # fmt: skip
     """Fill `least` with the exact least of latency and memory over all starts; `start` has good ones to begin with.
 
-    In units of 1/`one` of a round. From round x on the cost falls by at most `fall` a round over the next BLOCK
-    rounds, so rounds in which it cannot fall below the best are leapt over. `low` and `high` are the least and the
-    largest price of each block of BLOCK rounds.
+    In units of 1/`one` of a round. Rounds in which the cost cannot be below the best so far are leapt over.
     """
     for i in range(arrival.size):
         a, prompt, output = arrival[i], s[i], o[i]
         x = start[i]
         best = (x + output - a) * one
         if x < end:
-            best += whole_cost(paid, moment, prompt, output, x)
+            best += cost(paid, moment, prompt, output, x)
         x = a
         while x <= end and (x + output - a) * one < best:
-            c = (x + output - a) * one + whole_cost(paid, moment, prompt, output, x)
-            if c <= best:
-                best = c
-                x += 1
-                continue
-            # cost(x+1) - cost(x) = one + (s + o) price[x+o] - (s + 1) price[x] - (paid[x+o] - paid[x+1])
-            most = max(high[x // BLOCK], high[x // BLOCK + 1])
-            fewest = min(low[(x + output) // BLOCK], low[(x + output) // BLOCK + 1])
-            reach = min(x + output + BLOCK, paid.size - 1)
-            fall = (prompt + 1) * most + paid[reach] - paid[x + 1] - (prompt + output) * fewest - one
-            x += BLOCK if fall <= 0 else min(np.int64(BLOCK), (c - best) // fall + 1)
+            c = (x + output - a) * one + cost(paid, moment, prompt, output, x)
+            best = min(best, c)
+            x += leap(paid, low, high, one, prompt, output, x, c - best)
         least[i] = best
