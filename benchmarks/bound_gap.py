@@ -1,7 +1,10 @@
-"""How loose the lower bounds are: the optimum of small instances over each bound, as a Markdown table.
+"""How loose the lower bounds are, as Markdown tables.
 
 Run: python benchmarks/bound_gap.py [instances=60]      (needs the extra `optimum`; only proven optima count)
-Prompts 0..6, outputs 1..8, 8 requests, budget 1 to 3 times the largest peak; a burst, or Poisson arrivals.
+  The optimum of small instances over each bound. Prompts 0..6, outputs 1..8, 8 requests, budget 1 to 3 times the
+  largest peak; a burst, or Poisson arrivals.
+Run: python benchmarks/bound_gap.py workloads [requests=20000]
+  Mean latency of svf over both bounds, for the built-in workloads, near load 1.
 """
 
 from __future__ import annotations
@@ -14,8 +17,11 @@ from collections.abc import Iterator
 import numpy as np
 
 import kvolume
+import loads
+from kvolume.workload.synthetic import names
 
-KINDS = ("mean busy time", "prefix", "lp")
+KINDS = ("mean busy time", "price", "prefix", "lp")
+LOADS = (0.9, 1.0, 1.2)
 
 
 def instance(rng: np.random.Generator, load: float | None) -> tuple[kvolume.Workload, int]:
@@ -42,6 +48,23 @@ def quiet() -> Iterator[None]:
         os.close(out)
 
 
+def workloads(n: int) -> int:
+    """svf over the mean-busy-time bound and over the tight one, and how much of the gap that closes."""
+    print("| workload | " + " | ".join(f"load {load}: fast | tight | gap closed" for load in LOADS) + " |")
+    print("|:--|" + "--:|" * (3 * len(LOADS)))
+    for name in names():
+        cells = []
+        for load in LOADS:
+            made = kvolume.compare(
+                name, "svf", num_prompts=n, load=load, kv_tokens=loads.budget(name), bound="tight"
+            )
+            svf = made.rows[0]["mean_latency"]
+            fast, tight = svf / made.bound.mean_latency, svf / made.tight.mean_latency
+            cells += [f"{fast:.3f}", f"{tight:.3f}", f"{(fast - tight) / (fast - 1):.0%}" if fast > 1 else "–"]
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+    return 0
+
+
 def main(count: int) -> int:
     over = " | ".join(f"optimum / {k}: mean, worst" for k in KINDS)
     print(f"| arrivals | instances | {over} | svf / optimum: mean, worst |")
@@ -66,4 +89,6 @@ def main(count: int) -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["workloads"]:
+        raise SystemExit(workloads(int(sys.argv[2]) if len(sys.argv) > 2 else 20_000))
     raise SystemExit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 60))

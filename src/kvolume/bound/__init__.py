@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from kvolume.bound.lower import certify_log, lower_bound
+from kvolume.bound.lower import certify_log, lower_bound, tightest, uninterrupted
 from kvolume.bound.result import Bound, LogCertificate, Optimum
 
 if TYPE_CHECKING:
     from kvolume.bound.program import optimum
 
-__all__ = ["Bound", "LogCertificate", "Optimum", "certify_log", "lower_bound", "optimum"]
+__all__ = ["Bound", "LogCertificate", "Optimum", "certify_log", "lower_bound", "optimum", "tightest", "uninterrupted"]
 
 
 def __getattr__(name: str) -> Any:

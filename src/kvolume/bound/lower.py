@@ -11,12 +11,13 @@ from kvolume.bound.fits import check_fits
 from kvolume.bound.result import Bound, LogCertificate
 from kvolume.bound.serving import serving_bound
 from kvolume.clock import Clock, parse_clock
+from kvolume.engine.result import Result
 from kvolume.engine.serving_config import ServingConfig
 from kvolume.engine.watch import announced
 from kvolume.errors import InputError, ParameterError, unknown_name
 from kvolume.workload import Workload
 
-KINDS = ("mean busy time", "prefix", "lp")
+KINDS = ("mean busy time", "price", "prefix", "lp")
 
 
 def lower_bound(
@@ -26,8 +27,10 @@ def lower_bound(
     """A proven lower bound on the sum of latencies of every schedule, in the workload's unit.
 
     `mean busy time` holds for every policy, with any arrivals and any clock, in O(n log n). `prefix` is the
-    simpler one of SVF (arXiv 2606.22327, Prop. 3.1): bursts in unit rounds only. `lp` is the relaxation of the
-    integer program: a few hundred requests, and only for policies that keep no tokens over an eviction.
+    simpler one of SVF (arXiv 2606.22327, Prop. 3.1): bursts in unit rounds only. `price` and `lp` hold for schedules
+    that interrupt nobody (see `uninterrupted`), or start again from zero whom they interrupt, in unit rounds: `price`
+    is near the linear relaxation of the integer program at any size, in seconds; `lp` is that relaxation itself, for
+    a few hundred requests.
     With `serving` it bounds the engine 'serving' with those options, which holds a token less than the papers' model
     and is capped in sequences and tokens of a step too: mean busy time only.
 
@@ -56,15 +59,38 @@ def lower_bound(
         volumes = np.sort(workload.volumes())
         n = volumes.size
         ticks = float((volumes * np.arange(n, 0, -1.0)).sum()) / kv_tokens * (1 - 1e-12)
-    elif kind == "lp":
-        from kvolume.bound.program import lp_bound
-
+    elif kind in ("lp", "price"):
         if not clock.unit:
-            raise ParameterError("The lp bound is stated in unit rounds: use 'mean busy time' with other clocks.")
-        ticks = lp_bound(arrival, s, o, kv_tokens)
+            raise ParameterError(f"The {kind} bound is stated in unit rounds: use 'mean busy time' with other clocks.")
+        if kind == "price":
+            from kvolume.bound.prices import price_bound
+
+            with announced():
+                ticks = float(price_bound(arrival, s, o, kv_tokens))
+        else:
+            from kvolume.bound.program import lp_bound
+
+            ticks = lp_bound(arrival, s, o, kv_tokens)
     else:
         raise unknown_name("bound", kind, KINDS)
-    return Bound(ticks * tick, len(workload), kind, unit, any_policy=kind != "lp")
+    return Bound(ticks * tick, len(workload), kind, unit, any_policy=kind not in ("lp", "price"))
+
+
+def tightest(workload: Workload, kv_tokens: int, *, clock: str | Clock = "unit") -> Bound:
+    """The larger of `mean busy time` and `price`, for schedules that interrupt nobody. Unit rounds only."""
+    kinds = ("price", "mean busy time")
+    return max((lower_bound(workload, kv_tokens, clock=clock, kind=k) for k in kinds), key=lambda b: b.total_latency)
+
+
+def uninterrupted(result: Result) -> bool:
+    """Did every request run from its start to its completion without a pause or an eviction? Rounds only.
+
+    Then the bounds of schedules that interrupt nobody hold for it.
+    """
+    if not (result.clock.unit and result.done.any()) or result.evictions[result.done].any():
+        return False
+    rounds = (result.finish - result.start)[result.done] / result.tick
+    return bool((np.rint(rounds) == result.workload.output_tokens[result.done]).all())
 
 
 def certify_log(workload: Workload, kv_tokens: int, clock: str | Clock) -> LogCertificate:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kvolume.engine.kernels.heap import pop, push
-from kvolume.engine.kernels.jit import inner, kernel
+from kvolume.engine.kernels.jit import ZERO, inner, kernel
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -40,7 +40,7 @@ def machine_prices(arrival: Ints, volume: Ints, order: Ints, speed: int, price: 
         left[i] = volume[i] / speed
     keys, items = np.empty(n, np.int64), np.empty(n, np.int64)
     who, since, until = np.empty(2 * n, np.int64), np.empty(2 * n), np.empty(2 * n)
-    queued, stretches, nx = np.int64(0), np.int64(0), np.int64(0)
+    queued, stretches, nx = ZERO, ZERO, ZERO
     now = 0.0
     while nx < n or queued > 0:
         if queued == 0 and now < arrival[nx]:
@@ -110,13 +110,14 @@ def respond(
 ) -> tuple[float, int]:  # fmt: skip
     """Let everybody start where latency and price are least, nearly: `start`, and the tokens `held` in each round.
 
-    `start` has good ones to begin with, so that far from them the search leaps. Starts are tried every o / `fineness` rounds and then around the best; from round `end` on all prices are 0.
+    `start` has good ones to begin with, so that far from them the search leaps. Starts are tried every
+    o / `fineness` rounds and then around the best; from round `end` on all prices are 0.
     The sum of the costs, nearly the least and so not a bound, and how many starts were tried.
     """
     for t in range(held.size):
         held[t] = slope[t] = 0.0
     total = 0.0
-    tried = np.int64(0)
+    tried = ZERO
     for i in range(arrival.size):
         a, prompt, output = arrival[i], s[i], o[i]
         stride = max(1, output // fineness)

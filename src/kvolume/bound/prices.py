@@ -36,6 +36,9 @@ MOST_CHANGE = 0.5  # of the logarithm of a price in one step
 FLOOR = 0.01  # a price of 0 rises as if it were this part of the mean
 
 
+Sums = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
+
+
 class Answer(NamedTuple):
     """What requests choose at given prices: the dual value, nearly; their starts; tokens asked for in each round."""
 
@@ -66,9 +69,10 @@ def dual_value(price: Floats, arrival: Ints, s: Ints, o: Ints, kv_tokens: int, s
 
     `price` per token, of rounds 0, 1, ...; later rounds are free. `start`: good starts, to begin the search with.
     """
-    from kvolume.bound.price_kernels import least_costs
+    from kvolume.bound.price_kernels import WIDEST, least_costs
 
-    most = price.size + float(o.max()) + 2 * float(price.max()) * (float(volume(s, o).max()) + 8192.0 * float(peak(s, o).max()))
+    tokens = float(volume(s, o).max()) + 2 * WIDEST * float(peak(s, o).max())  # that a sum of prices is taken over
+    most = price.size + float(o.max()) + 2 * float(price.max()) * tokens
     one = 1 << min(40, max(0, math.floor(61 - math.log2(most))))  # so that nothing overflows
     whole = np.floor(price * one).astype(np.int64)
     sums = _sums(whole, price.size + int(o.max()))  # may wrap around; their differences are right
@@ -116,7 +120,7 @@ def _respond(price: Floats, arrival: Ints, s: Ints, o: Ints, kv_tokens: int, nea
     return Answer(total - kv_tokens * float(price.sum()), start, held, int(tried))
 
 
-def _sums(price: npt.NDArray[Any], size: int) -> tuple[npt.NDArray[Any], ...]:
+def _sums(price: npt.NDArray[Any], size: int) -> Sums:
     """What the kernels read off prices; after the end of `price` all is free.
 
     Sums of the prices, and of round times price, before each round 0..size; then the least and the largest price of

@@ -136,6 +136,14 @@ def flag(text: str) -> Parameter:
     return option(text, show_default=False)
 
 
+Bound = Annotated[
+    Literal["fast", "tight"],
+    Parameter(
+        help="How to bound the optimum: fast, for every policy; tight, seconds more, where nobody is interrupted."
+    ),
+]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Workload:
@@ -184,6 +192,7 @@ def _budget(kv_tokens: int | None, clock: str) -> int:
 __all__ = [
     "DEFAULT_SOURCE",
     "STDIN",
+    "Bound",
     "Engine",
     "File",
     "Force",

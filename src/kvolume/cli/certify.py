@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from kvolume.cli.app import DEFAULT_SOURCE, Json, Source, Workload, spec_of
+from kvolume.cli.app import DEFAULT_SOURCE, Bound, Json, Source, Workload, spec_of
 
 
 def certify(
@@ -17,6 +17,7 @@ def certify(
     bound_only: Annotated[
         bool, Parameter(help="Ignore a log's finish times.", negative=(), show_default=False)
     ] = False,
+    bound: Bound = "fast",
     json: Json = False,
 ) -> None:
     """Prove how low mean latency could be at best; for a log with finish times, how near it came."""
@@ -25,6 +26,6 @@ def certify(
     from kvolume.study.certify import certify as run
 
     clock_given = options is not None and options.clock is not None
-    result = run(spec_of(source, options), clock_given=clock_given, bound_only=bound_only)
+    result = run(spec_of(source, options, bound=bound), clock_given=clock_given, bound_only=bound_only)
     console.note(*result.workload.notes)
     print(result.to_json() if json else certificate_text(result), end="")

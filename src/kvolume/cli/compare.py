@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from kvolume.cli.app import (
     DEFAULT_SOURCE,
     OUTPUT,
+    Bound,
     Engine,
     File,
     Force,
@@ -38,6 +39,7 @@ def compare(
     engine: Engine = "auto",
     serving: Serving = "",
     goodput: Goodput = None,
+    bound: Bound = "fast",
     spec: Annotated[File | None, Parameter(help="Run the spec.json of an earlier --out, instead of options.")] = None,
     json: Json = False,
     out: Annotated[File | None, Parameter(help="Folder for spec, summary, requests and charts.", group=OUTPUT)] = None,
@@ -51,7 +53,7 @@ def compare(
     from kvolume.study.spec import only_spec
     from kvolume.study.workloads import prepare
 
-    what = spec_of(source, options, policies=policy, engine=engine, serving=serving, goodput=goodput)
+    what = spec_of(source, options, policies=policy, engine=engine, serving=serving, goodput=goodput, bound=bound)
     if spec is not None:
         what = only_spec(spec, what)
     if out is not None:

@@ -22,6 +22,9 @@ def certificate_text(result: Certified) -> str:
         "",
         f"No schedule has a mean latency below {digits(bound.mean_latency)} {unit(bound.unit)} ({bound.kind}).",
     ]
+    if result.tight is not None:
+        least, rounds = digits(result.tight.mean_latency), unit(bound.unit)
+        out.append(f"None that interrupts no request has one below {least} {rounds} ({result.tight.kind}).")
     if result.log is not None:
         log = result.log
         mean, least = digits(log.mean_latency), digits(log.bound)

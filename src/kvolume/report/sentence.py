@@ -48,7 +48,7 @@ def sentence(comparison: Comparison) -> str:
     best = min(finished, key=lambda row: row["mean_latency"])
     others = [row for row in finished if row is not best]
     base = next((row for b in BASELINES for row in others if row["policy"] == b), None)
-    parts = [_gain(best, base, others, comparison.unit), _certificate(best)]
+    parts = [_gain(best, base, others, comparison.unit), _certificate(best, comparison)]
     text = f"{where} {', and is '.join(filter(None, parts))}; {_queued(best, base)}"
     tail = _tail(best, finished)
     return f"{text}{'; ' + tail if tail else ''}."
@@ -67,13 +67,15 @@ def _gain(best: dict[str, Any], base: dict[str, Any] | None, others: list[dict[s
     return f"{label} has the lowest mean latency, {percent(drop)} below {base['label']}"
 
 
-def _certificate(best: dict[str, Any]) -> str:
+def _certificate(best: dict[str, Any], comparison: Comparison) -> str:
     ratio = best["ratio_to_bound"]
     if ratio is None:
         return ""
+    bound = comparison.bound_for(comparison.results[comparison.rows.index(best)])
+    possible = "the best possible" if bound is None or bound.any_policy else "the best possible without preemption"
     if ratio < 2:
-        return f"certified to be at most {percent(ratio - 1, up=True)} above the best possible"
-    return f"certified to be at most {math.ceil(ratio * 10) / 10:.4g} times the best possible"
+        return f"certified to be at most {percent(ratio - 1, up=True)} above {possible}"
+    return f"certified to be at most {math.ceil(ratio * 10) / 10:.4g} times {possible}"
 
 
 def _queued(best: dict[str, Any], base: dict[str, Any] | None) -> str:

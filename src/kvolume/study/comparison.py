@@ -39,6 +39,7 @@ class Comparison:
     bound: Bound | None  # None where no request fits the budget
     results: tuple[Result, ...] = field(repr=False)
     labels: tuple[str, ...]  # how to show each policy
+    tight: Bound | None = None  # of schedules that interrupt nobody, where the spec asks for it
 
     @property
     def unit(self) -> str:
@@ -50,6 +51,12 @@ class Comparison:
         """Offered KV volume over capacity of the requests that fit; infinite for a burst."""
         fitting = served(self.workload, self.spec.kv_tokens)
         return fitting.load(self.spec.kv_tokens, parse_clock(self.spec.clock)) if fitting else 0.0
+
+    def bound_for(self, result: Result) -> Bound | None:
+        """The best bound that holds for a result."""
+        from kvolume.bound import uninterrupted
+
+        return self.tight if self.tight is not None and uninterrupted(result) else self.bound
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
@@ -90,7 +97,7 @@ class Comparison:
             "bound": {
                 "mean_latency": bound.mean_latency if bound else None,
                 "kind": bound.kind if bound else None,
-            },
+            } | self._tight_dict(),
             "policies": [{k: v for k, v in row.items() if timings or k not in TIMINGS} for row in self.rows],
         } | ({"serving": self.served_rows} if self.served_rows else {})
 
@@ -104,14 +111,18 @@ class Comparison:
 
         return "\n".join(line.text for line in lines(self, width)) + "\n"
 
+    def _tight_dict(self) -> dict[str, Any]:
+        tight = self.tight
+        return {"tight": {"mean_latency": tight.mean_latency, "kind": tight.kind}} if tight else {}
+
     def _row(self, name: str, label: str, result: Result) -> dict[str, Any]:
         metrics = result.metrics()
         mean = metrics["mean_latency"]
-        wall = result.wall_seconds
+        wall, bound = result.wall_seconds, self.bound_for(result)
         values = metrics | {
             "policy": name,
             "label": label,
-            "ratio_to_bound": mean / self.bound.mean_latency if self.bound and mean is not None else None,
+            "ratio_to_bound": mean / bound.mean_latency if bound and mean is not None else None,
             "wall_seconds": wall,
             "requests_per_second": len(self.workload) / wall if wall > 0 else None,
         }
@@ -136,6 +147,7 @@ def compare(
     engine: str = "auto",
     serving: str = "",
     goodput: str | None = None,
+    bound: str = "fast",
     progress: Progress | None = None,
 ) -> Comparison:
     """Run several policies on one workload of `kv_tokens` and set them against a proven lower bound.
@@ -151,6 +163,7 @@ def compare(
         kv_tokens=budget(kv_tokens, parse_clock(clock)), load=load, request_rate=request_rate, burst=burst,
         arrivals=arrivals, num_prompts=num_prompts, seed=seed, clock=clock, predict=predict,
         skip_oversized=skip_oversized, skip_bad_rows=skip_bad_rows, engine=engine, serving=serving, goodput=goodput,
+        bound=bound,
     )  # fmt: skip
     if not given:
         return run(spec, progress=progress)
@@ -164,7 +177,7 @@ def compare(
 
 def run(spec: CompareSpec, workload: Workload | None = None, *, progress: Progress | None = None) -> Comparison:
     """Run a spec; `workload` stands for the one that the spec describes, where it is at hand already."""
-    from kvolume.bound import lower_bound
+    from kvolume.bound import lower_bound, tightest
     from kvolume.engine import simulate
     from kvolume.policy import parse
 
@@ -182,7 +195,10 @@ def run(spec: CompareSpec, workload: Workload | None = None, *, progress: Progre
     )  # fmt: skip
     fitting = served(workload, kv_tokens, "engine" if config else "unit")
     bound = lower_bound(fitting, kv_tokens, clock=spec.clock, serving=config) if fitting is not None else None
-    return Comparison(spec, workload, bound, results, labels)
+    tight = None
+    if fitting is not None and spec.bound == "tight":
+        tight = tightest(fitting, kv_tokens, clock=spec.clock)
+    return Comparison(spec, workload, bound, results, labels, tight)
 
 
 def _served_by(spec: CompareSpec) -> tuple[int, ServingConfig | None]:

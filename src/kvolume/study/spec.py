@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from kvolume.clock import parse_clock
+from kvolume.clock import Clock, parse_clock
 from kvolume.errors import InputError, ParameterError, unknown_name
 from kvolume.study.defaults import DEFAULT_KV_TOKENS, DEFAULT_POLICIES, DEFAULT_SOURCE, MOST_KV_TOKENS
 
+BOUNDS = ("fast", "tight")
 ENGINES = ("auto", "rounds", "leap", "serving", "serving-steps")
 
 
@@ -41,6 +42,7 @@ class CompareSpec:
     engine: str = "auto"
     serving: str = ""
     goodput: str | None = None
+    bound: str = "fast"
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -60,7 +62,7 @@ class CompareSpec:
         if self.engine not in ENGINES:
             raise unknown_name("engine", self.engine, ENGINES)
         _check_serving(self)
-        parse_clock(self.clock)
+        check_bound(self.bound, parse_clock(self.clock), serving=self.engine.startswith("serving"))
         _check_arrivals(self.arrivals)
         _check_policies(self.policies)
         if self.predict is not None:
@@ -197,6 +199,15 @@ def _check_serving(spec: CompareSpec) -> None:
     parse_serving(spec.serving)
     if spec.goodput is not None:
         parse_goodput(spec.goodput)
+
+
+def check_bound(bound: str, clock: Clock, *, serving: bool = False) -> None:
+    """Raise UnknownNameError for a bound that does not exist, ParameterError where `tight` does not apply."""
+    if bound not in BOUNDS:
+        raise unknown_name("bound", bound, BOUNDS)
+    if bound == "tight" and (serving or not clock.unit):
+        what = "the engine 'serving'" if serving else f"the clock '{clock.name}'"
+        raise ParameterError(f"--bound tight holds in rounds of equal length only, not for {what}: use --bound fast.")
 
 
 def _check_arrivals(arrivals: str | None) -> None:
