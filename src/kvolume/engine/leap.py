@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from kvolume.clock import UNIT, Clock
 from kvolume.engine.instance import Instance, prepare
@@ -26,6 +27,7 @@ from kvolume.policy import (
     Planner,
     Policy,
     Protected,
+    Reserving,
 )  # fmt: skip
 from kvolume.policy.order import Order
 from kvolume.policy.rules import first_random
@@ -37,8 +39,14 @@ if TYPE_CHECKING:
 Kernel = Callable[[Instance, Policy, Progress | None], Run]
 
 
-def can_run(policy: Planner) -> bool:
-    """Can this engine run the policy? Only built-in answers have a compiled twin; orders may be anybody's."""
+def can_run(policy: Planner, instance: Instance | None = None) -> bool:
+    """Can this engine run the policy? Only built-in answers have a compiled twin; orders may be anybody's.
+
+    Reservations have one for exact lengths in unit rounds, so that hangs on the `instance`.
+    """
+    if type(policy) is Reserving:
+        exact = instance is not None and instance.exact and instance.clock.unit
+        return exact and type(policy.order) is ArrivalShare and type(policy.admission) is LookAhead
     return (
         isinstance(policy, Policy)
         and type(policy).plan is Policy.plan
@@ -58,7 +66,9 @@ def run(instance: Instance, progress: Progress | None = None) -> tuple[Run, floa
 
 
 def _kernel(i: Instance, policy: Policy) -> Kernel:
-    """The quickest kernel that can run it; `_general` can run everything."""
+    """The quickest kernel that can run it; `_general` can run everything but reservations."""
+    if isinstance(policy, Reserving):
+        return _easy
     if policy.backfill == 0 and i.clock.unit:
         if isinstance(policy.admission, LookAhead) and i.exact:
             return _ahead
@@ -70,7 +80,7 @@ def _kernel(i: Instance, policy: Policy) -> Kernel:
 @cache
 def _warm_up(kernel: Kernel) -> None:
     """Compile a kernel, or load it from its cache, on the smallest instance, so that no run is timed with it."""
-    policy = Policy(Arrival())
+    policy = Reserving(ArrivalShare(Arrival(), 0.5)) if kernel is _easy else Policy(Arrival())
     with announced():
         kernel(prepare(Workload([0], [1], [1]), policy, 2, UNIT), policy, None)
 
@@ -86,10 +96,35 @@ def _ahead(i: Instance, policy: Policy, progress: Progress | None) -> Run:
     start = np.full(len(i), -1, np.int64)
     problem = (i.arrival, i.prompt, i.output, sortable(i.keys), charges, i.kv_tokens, share)
     watched(lambda done: ahead(*problem, *memory, start, done), len(i), progress)
-    finish = start + i.output
+    return _uninterrupted(i, start)
+
+
+def _uninterrupted(i: Instance, start: npt.NDArray[np.int64]) -> Run:
+    """The run in which everybody starts in round `start` and stays to the end."""
     kv_token_ticks = float(volume(i.prompt, i.output).sum())
     never, queued = np.zeros(len(i), np.int64), start > i.arrival
-    return Run(start, start + 1, finish, never, queued, None, None, kv_token_ticks, True)
+    return Run(start, start + 1, start + i.output, never, queued, None, None, kv_token_ticks, True)
+
+
+def _ranks(i: Instance) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Requests in the policy's order, and the place of each in it."""
+    by = np.argsort(i.keys, kind="stable")
+    rank = np.empty_like(by)
+    rank[by] = np.arange(by.size)
+    return by, rank
+
+
+def _easy(i: Instance, policy: Policy, progress: Progress | None) -> Run:
+    from kvolume.engine.kernels.bitset import empty_sets
+    from kvolume.engine.kernels.easy import easy
+
+    assert isinstance(policy, Reserving)
+    by, rank = _ranks(i)
+    start = np.full(len(i), -1, np.int64)
+    problem = (i.arrival, i.prompt, i.output, rank, by, i.charges, i.kv_tokens, float(policy.order.share), policy.depth)
+    sets = empty_sets(1, len(i))
+    watched(lambda done: easy(*problem, *sets, start, done), len(i), progress)
+    return _uninterrupted(i, start)
 
 
 def _greedy(i: Instance, policy: Policy, progress: Progress | None) -> Run:
@@ -117,9 +152,7 @@ def _general(i: Instance, policy: Policy, progress: Progress | None) -> Run:
     from kvolume.engine.kernels import state as k
     from kvolume.engine.kernels.general import general
 
-    by = np.argsort(i.keys, kind="stable")
-    rank = np.empty_like(by)
-    rank[by] = np.arange(by.size)
+    by, rank = _ranks(i)
     p = np.stack((i.arrival, i.prompt, i.output, rank, by, i.most))
     r, z, f, v, low, high = k.fresh(len(i), i.guess, i.kv_tokens, first_random(policy.seed))
     rules, costs = _rules(i.kv_tokens, policy), costs_of(i.clock)

@@ -53,9 +53,9 @@ def simulate(
         raise ParameterError(f"The serving options need engine='serving'. Got engine={engine!r} instead.")
     instance = prepare(workload, planner, kv_tokens, clock, skip_oversized=skip_oversized)
     if engine == "auto":
-        engine = "leap" if leap.can_run(planner) else "rounds"
+        engine = "leap" if leap.can_run(planner, instance) else "rounds"
     if engine == "leap":
-        if not leap.can_run(planner):
+        if not leap.can_run(planner, instance):
             raise ParameterError(
                 f"The engine 'leap' cannot run policy '{planner.name}', which has answers of its own: "
                 "use engine='rounds'."

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from kvolume.errors import ParameterError, unknown_name
 from kvolume.policy.dominant import MachineTime
+from kvolume.policy.easy import Reserving
 from kvolume.policy.order import Arrival, LongestOutput, Order, ShortestOutput, Shuffled
 from kvolume.policy.policy import Policy
 from kvolume.policy.registry import COMMON, Entry, Parameter, three_answers
@@ -51,6 +52,14 @@ def _fair_svf(values: Values) -> Policy:
     what = "policy fair-svf"
     share = number(values.get("share", FAIR_SHARE), "share", what, low=0, high=1)
     return three_answers(ArrivalShare(Volume(), share), values, what, admit="greedy")
+
+
+def _easy_svf(values: Values) -> Policy:
+    what = "policy easy-svf"
+    share = number(values.get("share", FAIR_SHARE), "share", what, low=0, high=1)
+    depth = int(number(values.get("depth", 8), "depth", what, low=0, high=4096, integer=True))
+    answers = three_answers(ArrivalShare(Volume(), share), values, what)
+    return Reserving(answers.order, answers.admission, answers.eviction, seed=answers.seed, depth=depth)
 
 
 def _one_bit(values: Values) -> Policy:
@@ -118,6 +127,16 @@ BUILTIN: tuple[Entry, ...] = (
         "dominant", "Smallest machine time first: svf, sjf or shortest prompt, whichever resource runs out.",
         lambda v: three_answers(_shared(MachineTime(), v, "policy dominant"), v, "policy dominant"), COMMON | SHARE,
         guarantee="that of svf where only memory is capped and rounds are equal", paper=f"ours, after {SVF}",
+    ),
+    Entry(
+        "easy-svf", "SVF with a share for the oldest; a head that does not fit has a reservation, others fill.",
+        _easy_svf,
+        {k: COMMON[k] for k in ("evict", "beta", "keep", "seed")} | {
+            "share": SHARE["share"]._replace(default=f"{FAIR_SHARE}"),
+            "depth": Parameter("8", "requests tried for the room before the reserved round"),
+        },
+        guarantee="at most (Q_j + v_j)/share + (n_j + 2) M o* volume is admitted while j waits (docs, policies)",
+        paper="EASY backfilling, Lifka 1995",
     ),
     Entry(
         "peak", "First come, first served with every peak reserved in full.",
