@@ -1,7 +1,7 @@
 """Speed of the serving engine: python benchmarks/serving.py
 
 10,000 requests with the lengths of Splitwise's conversation trace, Poisson arrivals, 16-token blocks, chunked prefill
-with 8,192 tokens a step, 1,048,576 KV tokens, linear clock. Best of five runs, the kernel compiled before.
+with 8,192 tokens a step, 1,048,576 KV tokens, linear clock, no prefix caching. Best of five runs, compiled before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main(n: int = 10_000) -> int:
     print("|--:|--:|:--|--:|--:|--:|--:|")
     for rate, seqs in CASES:
         w = lengths.poisson().at_rate(rate)
-        config = kvolume.ServingConfig(max_num_batched_tokens=8192, max_num_seqs=seqs)
+        config = kvolume.ServingConfig(max_num_seqs=seqs, enable_prefix_caching=False)
         for policy in POLICIES:
             runs = [
                 kvolume.simulate(w, policy, kv_tokens=1_048_576, clock="linear", engine="serving", serving=config)

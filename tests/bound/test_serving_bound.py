@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.engine.serving_cases import CLOCK, case, exact
+from tests.engine.serving_cases import CLOCK, KINDS, exact, made
 
 from kvolume import ParameterError, Policy, ServingConfig, Workload, lower_bound, simulate
 from kvolume.clock import Clock
 from kvolume.policy import Greedy, LastInOrder, Order
+from kvolume.workload import PrefixBlocks
 
 CLOCKS = (
     CLOCK,
@@ -21,8 +22,6 @@ CLOCKS = (
     Clock("pairs", base=50, prefill_token=1, prefill_pair=4300, tick_ns=1),
     Clock("kv", base=1, request=3, kv_token=5, tick_ns=1),
 )
-
-
 @dataclass(frozen=True)
 class Given(Order):
     """A given order of the requests, by rank of arrival."""
@@ -33,11 +32,12 @@ class Given(Order):
         return np.asarray(self.places)[request.id]
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("clock", CLOCKS, ids=lambda c: c.name)
-def test_no_order_beats_the_bound(clock: Clock) -> None:
+def test_no_order_beats_the_bound(clock: Clock, kind: str) -> None:
     ratios = []
-    for seed in range(60):
-        it = case(seed, most=4)
+    for seed in range(60 if kind == "plain" else 20):
+        it = made(kind, seed, most=4)
         w = exact(it.workload)
         bound = lower_bound(w, it.kv_tokens, clock=clock, serving=it.config).total_latency
         totals = [
@@ -48,13 +48,14 @@ def test_no_order_beats_the_bound(clock: Clock) -> None:
         ]  # fmt: skip
         assert min(totals) >= bound, f"seed {seed}"
         ratios.append(min(totals) / bound)
-    assert np.median(ratios) < 1.6  # and it is not idle talk
+    assert np.median(ratios) < (1.6 if kind == "plain" else 6)  # and it is not idle talk
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("policy", ["vllm", "svf", "svf:admission=greedy,evict=last", "peak"])
-def test_no_policy_beats_the_bound(policy: str) -> None:
-    for seed in range(100):
-        it = case(seed)
+def test_no_policy_beats_the_bound(policy: str, kind: str) -> None:
+    for seed in range(100 if kind == "plain" else 40):
+        it = made(kind, seed)
         for clock in CLOCKS:
             result = simulate(it.workload, policy, kv_tokens=it.kv_tokens, clock=clock, engine="serving",
                               serving=it.config)  # fmt: skip
@@ -73,6 +74,22 @@ def test_the_bound_knows_which_cap_binds(caps: dict[str, int]) -> None:
     mean = simulate(w, "vllm", kv_tokens=100_000, clock=clock, engine="serving", serving=config).total_latency
     assert mean / lower_bound(w, 100_000, clock=clock, serving=config).total_latency < 1.05
     assert mean / lower_bound(w, 100_000, clock=clock, serving=ServingConfig()).total_latency > 5
+
+
+def test_shared_beginnings_and_drafts_lower_the_bound() -> None:
+    n = 40
+    plain = Workload(None, np.full(n, 64), np.full(n, 9), arrival_s=np.zeros(n))
+    alike = Workload(None, np.full(n, 64), np.full(n, 9), arrival_s=np.zeros(n),
+                     prefix=PrefixBlocks.of([[1, 2, 3, 10 + j] for j in range(n)], 16))  # fmt: skip
+    clock = Clock("base", base=100, tick_ns=1)
+    bounds = [
+        lower_bound(w, 1024, clock=clock, serving=config).total_latency
+        for w, config in (
+            (plain, ServingConfig()), (alike, ServingConfig(enable_prefix_caching=False)), (alike, ServingConfig()),
+            (alike, ServingConfig(num_speculative_tokens=3)),
+        )
+    ]  # fmt: skip
+    assert bounds[0] == bounds[1] > bounds[2] > bounds[3]
 
 
 def test_only_the_mean_busy_time_bounds_the_serving_engine() -> None:

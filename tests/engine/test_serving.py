@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engine.serving_cases import CLOCK, Case, case, exact, wrong
+from tests.engine.serving_cases import CLOCK, KINDS, Case, case, exact, made, wrong
 
 from kvolume import InputError, ParameterError, Result, UnknownNameError, Workload, simulate
 from kvolume.engine import ServingConfig
@@ -39,10 +40,11 @@ def assert_equal(x: Result, y: Result) -> None:
     assert all(begin[step] == tick for step, tick in zip(*(c.tolist() for c in y.segments), strict=True))
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("policy", POLICIES)
-def test_the_kernel_equals_the_specification(policy: str) -> None:
-    for seed in range(INSTANCES):
-        it = case(seed)
+def test_the_kernel_equals_the_specification(policy: str, kind: str) -> None:
+    for seed in range(INSTANCES if kind == "plain" else INSTANCES // 2):
+        it = made(kind, seed)
         workload = (it.workload, exact(it.workload), wrong(it.workload, seed))[seed % 3]
         it = it._replace(workload=workload)
         x, y = run(it, policy, "serving-steps"), run(it, policy, "serving")
@@ -54,15 +56,46 @@ def test_the_kernel_equals_the_specification(policy: str) -> None:
             raise
 
 
+@pytest.mark.parametrize("caching", [False, True])
 @pytest.mark.parametrize("policy", ["vllm", "svf:admission=greedy", "svf"])
-def test_the_kernel_equals_the_specification_on_a_busy_server(policy: str) -> None:
+def test_the_kernel_equals_the_specification_on_a_busy_server(policy: str, caching: bool) -> None:
     rng = np.random.default_rng(0)
     n = 400
     w = Workload(
         None, rng.integers(1, 400, n), rng.integers(1, 300, n), arrival_s=np.cumsum(rng.exponential(40_000, n)) * 1e-9
     )
-    it = Case(w, 16 * 500, ServingConfig(max_num_batched_tokens=512, max_num_seqs=64))
+    it = Case(w, 16 * 500, ServingConfig(max_num_batched_tokens=512, max_num_seqs=64,
+                                          enable_prefix_caching=caching))  # fmt: skip
     assert_equal(run(it, policy, "serving-steps"), run(it, policy, "serving"))
+
+
+@pytest.mark.parametrize("policy", ["vllm", "svf:admission=greedy"])
+def test_the_kernel_equals_the_specification_on_a_real_trace_with_common_beginnings(policy: str, traces: Path) -> None:
+    pytest.importorskip("pyarrow", reason="the traces are parquet files")
+    it = Case(Workload.read(traces / "mooncake_conversation.parquet").slice(0, 250), 300_000, ServingConfig())
+    x, y = run(it, policy, "serving-steps"), run(it, policy, "serving")
+    assert_equal(x, y)
+    assert y.served.cached_tokens > 100_000
+    assert y.evictions.sum() > 0
+
+
+def test_where_no_two_prompts_begin_alike_caching_matters_only_after_a_preemption() -> None:
+    for seed in range(INSTANCES):
+        it = case(seed)
+        cached = it._replace(config=replace(it.config, enable_prefix_caching=True))
+        x, y = run(it, "vllm", "serving"), run(cached, "vllm", "serving")
+        if not x.evictions.any():
+            assert_equal(x, y)
+        assert_equal(run(cached, "vllm", "serving-steps"), y)
+
+
+def test_drafts_that_are_all_accepted_divide_the_steps() -> None:
+    w = Workload(None, [10], [41], arrival_s=[0.0])
+    for accepted, steps in ((1, 11), (0, 41)):
+        config = ServingConfig(num_speculative_tokens=3, acceptance_rate=accepted)
+        result = simulate(w, "vllm", kv_tokens=160, clock=CLOCK, engine="serving", serving=config)
+        assert result.served.steps == steps
+        assert result.served.computed_tokens == 10 + (steps - 1) * 4
 
 
 def test_times_are_in_order_and_everybody_finishes() -> None:
@@ -106,6 +139,9 @@ def test_what_can_never_run_is_refused() -> None:
         simulate(Workload([0], [15], [3]), "vllm", kv_tokens=31, engine="serving")
     assert simulate(Workload([0], [15], [2]), "vllm", kv_tokens=31, engine="serving").kv_tokens == 16
     whole = ServingConfig(max_num_batched_tokens=300, enable_chunked_prefill=False)
+    drafts = ServingConfig(num_speculative_tokens=3, num_lookahead_tokens=3)
+    with pytest.raises(InputError, match="needs 12 KV tokens and 6 more for drafts, but there are 16"):
+        simulate(Workload([0], [10], [3]), "vllm", kv_tokens=16, engine="serving", serving=drafts)
     with pytest.raises(InputError, match="prefill 302 tokens at once"):
         simulate(Workload([0], [300], [3]), "vllm", kv_tokens=1000, engine="serving", serving=whole)
     with pytest.raises(ParameterError, match="need engine='serving'"):

@@ -10,6 +10,7 @@ from kvolume.engine.instance import prepare
 from kvolume.engine.serving import Server, Step
 from kvolume.engine.serving_config import ServingConfig, parse_serving
 from kvolume.policy import Plan, parse
+from kvolume.workload import PrefixBlocks
 
 CLOCK = Clock("test", base=100, prefill_token=1, tick_ns=1)
 
@@ -29,7 +30,7 @@ def test_a_prompt_is_prefilled_in_chunks_and_the_last_sampled_token_gets_no_slot
 
 def test_who_is_preempted_keeps_its_tokens_and_computes_them_again() -> None:
     w = Workload(None, [4, 4], [4, 4], arrival_s=[0.0, 0.0])
-    server, steps = serve(w, 10, block_size=2, scheduler_reserve_full_isl=True)
+    server, steps = serve(w, 10, block_size=2, enable_prefix_caching=False)
     assert steps[0].tokens == {0: 4, 1: 4}
     assert steps[1].preempted == (1,)  # 5 blocks: the first needs its third, the second then finds none
     assert steps[1].tokens == {0: 1}
@@ -37,6 +38,50 @@ def test_who_is_preempted_keeps_its_tokens_and_computes_them_again() -> None:
     assert server.recomputed == 4
     again = next(s for s in steps[2:] if 1 in s.tokens)
     assert again.tokens[1] == 5  # the prompt and the token that it had made
+
+
+def shared(prompts: list[int], outputs: list[int], arrival: list[float], ids: list[list[int]]) -> Workload:
+    return Workload(None, prompts, outputs, arrival_s=arrival, prefix=PrefixBlocks.of(ids, 4))
+
+
+def test_a_common_beginning_is_computed_once_and_held_once() -> None:
+    w = shared([10, 10], [2, 2], [0.0, 0.0], [[1, 2, 3], [1, 2, 4]])
+    server, steps = serve(w, 40, block_size=4)
+    assert steps[0].tokens == {0: 10, 1: 2}  # found in the step in which the first computes it
+    assert steps[0].free == 10 - 4
+    assert server.cached == 8
+
+
+def test_the_block_of_the_last_token_is_never_found() -> None:
+    w = shared([8, 8], [1, 1], [0.0, 500e-9], [[1, 2], [1, 2]])
+    _, steps = serve(w, 40, block_size=4)
+    assert [s.tokens for s in steps] == [{0: 8}, {1: 4}]
+
+
+def test_blocks_that_nobody_holds_are_lost_from_the_end_of_the_oldest_request() -> None:
+    ids = [[1, 2, 3], [5, 6, 7], [1, 2, 3]]
+    w = shared([12, 12, 12], [1, 1, 1], [0.0, 500e-9, 1000e-9], ids)
+    server, _ = serve(w, 20, block_size=4)  # five blocks: the second takes the two that are new and one of the first
+    assert server.cached == 8
+    server, _ = serve(w, 16, block_size=4)  # now it takes two of the first's
+    assert server.cached == 4
+
+
+def test_who_was_preempted_finds_its_own_blocks_again() -> None:
+    w = Workload(None, [4, 4], [4, 4], arrival_s=[0.0, 0.0])
+    caching, _ = serve(w, 10, block_size=2)
+    without, _ = serve(w, 10, block_size=2, enable_prefix_caching=False)
+    assert caching.cached > 0
+    assert caching.recomputed < without.recomputed == 4
+
+
+def test_drafts_take_slots_and_tokens_whether_accepted_or_not() -> None:
+    w = Workload(None, [4], [5], arrival_s=[0.0])
+    _, steps = serve(w, 40, block_size=1, num_speculative_tokens=2, num_lookahead_tokens=2, acceptance_rate=0)
+    assert [s.tokens for s in steps] == [{0: 4}] + 4 * [{0: 3}]
+    assert [s.free for s in steps] == [34, 31, 30, 29, 28]
+    _, steps = serve(w, 40, block_size=1, num_speculative_tokens=2, acceptance_rate=1)
+    assert [s.tokens for s in steps] == [{0: 4}, {0: 3}, {0: 3}]
 
 
 def test_nobody_is_admitted_in_a_step_that_preempts() -> None:
@@ -68,6 +113,8 @@ def test_a_long_prefill_is_capped_while_there_are_others() -> None:
         ({"watermark": 1.0}, "below 1"),
         ({"max_num_batched_tokens": 8, "max_num_seqs": 9}, "must be >= max_num_seqs = 9"),
         ({"long_prefill_token_threshold": -1}, "long_prefill_token_threshold"),
+        ({"acceptance_rate": 1.5}, "acceptance_rate"),
+        ({"num_lookahead_tokens": 3}, "needs num_speculative_tokens > 0"),
     ],
 )
 def test_options_outside_their_range_are_refused(options: dict[str, object], message: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from kvolume.bound.busy_time import total_latency_bound
 from kvolume.bound.fits import check_fits
 from kvolume.bound.result import Bound, LogCertificate
-from kvolume.bound.serving import serving_bound
+from kvolume.bound.serving import least_lengths, serving_bound
 from kvolume.clock import Clock, parse_clock
 from kvolume.engine.result import Result
 from kvolume.engine.serving_config import ServingConfig
@@ -48,6 +48,7 @@ def lower_bound(
     if kind == "mean busy time":
         with announced():
             if serving is not None:
+                s, o = (x[order] for x in least_lengths(workload, serving))
                 ticks = serving_bound(arrival, s, o, kv_tokens, clock, serving)
             else:
                 ticks = total_latency_bound(arrival, s, o, kv_tokens, clock)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy.typing as npt
 from kvolume.clock import Caps, Clock
 from kvolume.errors import InputError, ParameterError, PolicyError
 from kvolume.geometry import Holding, peak, volume
-from kvolume.policy import Columns, Planner, Policy, Request, Scale
-from kvolume.workload import Workload
+from kvolume.policy import Columns, Order, Planner, Policy, Request, Scale
+from kvolume.workload import PrefixBlocks, Workload
 
 Ints = npt.NDArray[np.int64]
 MOST_KV_TOKENS = 1_000_000_000
@@ -35,14 +35,21 @@ class Instance:
     clock: Clock
     policy: Planner
     holding: Holding = "unit"
+    fitted: Order | None = None  # the policy's order, its parameters in tokens and ticks
+    prefix: PrefixBlocks | None = None  # in order of arrival; equal ids, equal beginnings
 
     def __len__(self) -> int:
         return int(self.rows.size)
 
-    def request(self, j: int) -> Request:
-        """The j-th to arrive, as a policy knows it."""
+    def request(self, j: int, shared: int = 0) -> Request:
+        """The j-th to arrive, as a policy knows it; prompt tokens that others hold for it already are left out."""
         told = self.predicted[j].item(), int(self.guess[j]), self.keys[j].item()
-        return Request(j, int(self.arrival[j]), int(self.seen[j]), *told)
+        request = Request(j, int(self.arrival[j]), int(self.prompt[j]) - (self.holding == "engine"), *told)
+        if not shared or self.fitted is None:
+            return request
+        request = replace(request, prompt=max(0, request.prompt - shared))
+        key = self.fitted.key(request)
+        return replace(request, key=key.item() if isinstance(key, np.generic) else key)
 
     @property
     def seen(self) -> Ints:
@@ -91,14 +98,20 @@ def prepare(
         most = np.minimum(most, workload.upper[rows])
     guess = o if predicted is o else np.clip(np.ceil(predicted).astype(np.int64), 1, most)
     keys: npt.NDArray[Any] = arrival
+    fitted = None
     if isinstance(policy, Policy):
         columns = Columns(np.arange(rows.size), arrival, seen, predicted)
-        keys = policy.order.fit(_scale(columns, caps or Caps(kv_tokens), clock)).keys(columns)
+        fitted = policy.order.fit(_scale(columns, caps or Caps(kv_tokens), clock))
+        keys = fitted.keys(columns)
         if keys.shape != rows.shape or keys.dtype.kind not in "iuf" or np.isnan(keys).any():
             raise PolicyError(
                 f"The keys of policy '{policy.name}' must be numbers, one for each request, and never nan."
             )
-    return Instance(rows, rejected, arrival, s, o, predicted, guess, most, keys, kv_tokens, clock, policy, holding)
+    prefix = None
+    if holding == "engine" and workload.prefix is not None:
+        prefix = replace(workload.prefix, ids=workload.prefix.chained()).take(rows)
+    return Instance(rows, rejected, arrival, s, o, predicted, guess, most, keys, kv_tokens, clock, policy, holding,
+                    fitted, prefix)  # fmt: skip
 
 
 def seen_prompt(prompt: Ints, holding: Holding) -> Ints:

@@ -38,3 +38,4 @@ class Served(NamedTuple):
     steps: int  # forward passes
     computed_tokens: int  # prefilled and decoded, those computed again included
     recomputed_tokens: int  # computed again because of preemptions
+    cached_tokens: int = 0  # found in the prefix cache at an admission

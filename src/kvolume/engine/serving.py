@@ -1,10 +1,11 @@
-"""vLLM's V1 scheduler (0.32) without prefix caching, one step at a time, in plain Python: the specification.
+"""vLLM's V1 scheduler (0.32), one step at a time, in plain Python: the specification.
 
 A step: requests that have arrived join the queue; running requests get tokens and blocks in order, and where blocks
 run out somebody is preempted; unless somebody was, waiting requests are admitted in the policy's order while tokens,
-sequences and blocks last; the forward pass takes as long as the clock says; requests whose known tokens are all
-computed get one more; those that got their last one leave. A request holds blocks for the tokens computed so far.
-Source: Scheduler.schedule and KVCacheManager.allocate_slots; tests/engine/test_serving_vllm.py compares every step.
+sequences and blocks last, each with what it finds of itself in the cache; the forward pass takes as long as the clock
+says; requests whose known tokens are all computed get one more, and one for each of their drafts that is accepted;
+those that got their last one leave. A request holds blocks for the tokens computed so far (`serving_memory`).
+Source: Scheduler.schedule; tests/engine/test_serving_vllm.py compares every step.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from kvolume.engine.instance import Instance
 from kvolume.engine.result import NEVER, Episodes, Run, Segments
 from kvolume.engine.served import Gaps, Served
 from kvolume.engine.serving_config import ServingConfig, check_servable, own_gate
+from kvolume.engine.serving_memory import Memory
 from kvolume.engine.watch import Progress
 from kvolume.geometry import attention_pairs
 from kvolume.policy import Request, Running, Start, State
 from kvolume.policy.policy import first_fit
-from kvolume.policy.rules import PATIENCE, first_random, raised
+from kvolume.policy.rules import PATIENCE, draft_accepted, first_random, raised
 
 
 class Step(NamedTuple):
@@ -56,12 +58,16 @@ class Server:
         n = len(instance)
         self.i, self.config, self.clock = instance, config, instance.clock
         self.policy = check_servable(instance.policy)
-        self.free = instance.kv_tokens // config.block_size
-        self.reserve = config.watermark_blocks(self.free)
-        self.state = State(0, self.free * config.block_size, random=first_random(0), block=config.block_size)
+        self.memory = Memory(instance, config)
+        self.computed = self.memory.computed
+        self.m = self.memory.size * config.block_size
+        self.reserve = config.watermark_blocks(self.memory.size)
+        self.state = State(0, self.m, random=first_random(0), block=config.block_size)
         self.tick = self.arrived = self.barren = 0
-        self.computed: dict[int, int] = {}  # tokens with KV, of each running request
         self.prefill: dict[int, int] = {}  # tokens that each running request knew when it was admitted
+        self.drafts: dict[int, int] = {}  # of running requests, for the next step
+        self.prefilling = self.continued = False  # in this step: is somebody prefilled, does anybody go on?
+        self.asked = False  # the policy, in this step
         self.budget = self.threshold = 0  # tokens that the step has left; most tokens of one request in it
         self.start, self.first, self.finish, self.last = (np.full(n, NEVER) for _ in range(4))
         self.joined, self.start_step = np.full(n, NEVER), np.full(n, NEVER)
@@ -70,7 +76,7 @@ class Server:
         self.stay_of: dict[int, list[int]] = {}
         self.segments: list[tuple[int, int]] = []
         self.gaps: Counter[int] = Counter()
-        self.passes = self.tokens_computed = self.recomputed = 0
+        self.passes = self.tokens_computed = self.recomputed = self.cached = 0
         self.most_computed = np.zeros(n, np.int64)
         self.kv_token_ticks = 0
         self.finished = True
@@ -86,6 +92,7 @@ class Server:
             others = len(state.running) + len(state.waiting) > 1
             self.threshold = self.config.long_prefill_token_threshold if others else 0
             self.budget = self.config.max_num_batched_tokens
+            self.asked = False
             scheduled, preempted = self.continue_running()
             if preempted:
                 self.barren += 1
@@ -94,13 +101,13 @@ class Server:
                     return
             else:
                 self.admit(scheduled)
-            yield Step(self.tick, scheduled, tuple(preempted), self.free)
+            yield Step(self.tick, scheduled, tuple(preempted), self.memory.free)
             self.advance(scheduled)
 
     def join(self) -> None:
         """Everybody who has arrived joins the queue, in order of arrival."""
         while self.arrived < len(self.i) and self.i.arrival[self.arrived] <= self.tick:
-            self.state.waiting.append(self.i.request(self.arrived))
+            self.state.waiting.append(self.i.request(self.arrived, self.memory.shared(self.arrived)))
             self.joined[self.arrived] = self.state.now
             self.arrived += 1
             self.barren = 0
@@ -116,12 +123,12 @@ class Server:
     def continue_running(self) -> tuple[dict[int, int], list[int]]:
         """Tokens and blocks for the running requests, in order of admission; who was preempted to make room."""
         running, scheduled, preempted = self.state.running, dict[int, int](), list[int]()
-        at = 0
+        at, self.prefilling = 0, False
         while at < len(running) and self.budget > 0:
             r = running[at]
-            tokens = self.chunk(self.known(r) - self.computed[r.request.id])
-            blocks = self.more_blocks(r, tokens)
-            while blocks > self.free:
+            j = r.request.id
+            tokens = self.chunk(self.known(r) + self.drafts.get(j, 0) - self.computed[j])
+            while self.memory.more(j, tokens) > self.memory.free:
                 victim = self.policy.eviction.choose(running)
                 place = next(k for k, x in enumerate(running) if x is victim)
                 at -= place < at
@@ -130,9 +137,9 @@ class Server:
                 self.preempt(victim)
                 if victim is r:
                     return scheduled, preempted  # nobody behind it gets anything in this step
-            self.free -= blocks
-            self.computed[r.request.id] += tokens
-            scheduled[r.request.id] = tokens
+            self.prefilling |= self.computed[j] < self.prefill[j]
+            self.memory.compute(j, tokens, self.known(r))
+            scheduled[j] = tokens
             self.budget -= tokens
             at += 1
         return scheduled, preempted
@@ -149,11 +156,6 @@ class Server:
         """The tokens left to compute, capped for a long prefill."""
         return self.threshold if 0 < self.threshold < left else left
 
-    def more_blocks(self, r: Running, tokens: int) -> int:
-        """Blocks that so many tokens more would take."""
-        computed, blocks = self.computed[r.request.id], self.config.blocks
-        return int(blocks(computed + tokens) - blocks(computed))
-
     def preempt(self, r: Running) -> None:
         """It gives its blocks back and waits; its tokens stay, their KV is computed again."""
         state, j = self.state, r.request.id
@@ -168,7 +170,8 @@ class Server:
         """Out of the cache."""
         j = r.request.id
         self.state.running[:] = [x for x in self.state.running if x is not r]
-        self.free += self.config.blocks(self.computed.pop(j))
+        self.memory.leave(j)
+        self.drafts.pop(j, None)
         self.stay_of.pop(j)[2] = self.state.now
 
     # --- waiting requests ------------------------------------------------------------------------------------
@@ -176,6 +179,7 @@ class Server:
     def admit(self, scheduled: dict[int, int]) -> None:
         """Admit in the policy's order while tokens, sequences and blocks last; fills `scheduled`."""
         state, policy = self.state, self.policy
+        self.continued = bool(scheduled)
         while self.budget > 0 and state.waiting and len(state.running) < self.config.max_num_seqs:
             start = first_fit(policy.order.queue(state), self.fits, policy.backfill)
             if start is None:
@@ -184,26 +188,51 @@ class Server:
 
     def fits(self, request: Request) -> bool:
         """Does vLLM have room, and does the policy admit it? A policy is not asked when nothing runs."""
+        config, running = self.config, self.state.running
         known = int(self.i.prompt[request.id]) + request.kept
-        if self.capped(known) > self.budget and not self.config.enable_chunked_prefill:
+        hit = self.memory.hit(request.id, known)
+        have = len(hit) * config.block_size
+        left = self.padded(known - have, have)
+        if left > known - have and left > self.budget:
             return False
-        whole = known if self.config.scheduler_reserve_full_isl else self.chunk(known)
-        spare = self.reserve if self.state.running else 0
-        if self.config.blocks(whole) + spare > self.free:
+        if self.capped(left) > self.budget and not config.enable_chunked_prefill:
             return False
-        return not self.state.running or not own_gate(self.policy) or self.policy.admission.admits(request, self.state)
+        need = self.memory.need(have + self.chunk(left) + config.num_lookahead_tokens, hit)
+        if config.scheduler_reserve_full_isl:
+            need = max(need, self.memory.need(known, hit))
+        if need + (self.reserve if running else 0) > self.memory.free:
+            return False
+        return not running or not own_gate(self.policy) or self.admits(request)
+
+    def padded(self, left: int, have: int) -> int:
+        """Tokens to compute; with drafts, who is found in the cache up to its last token is taken for a decode."""
+        drafts = self.config.num_speculative_tokens
+        decodes = left == 1 and not self.prefilling and (have > 0 or self.continued)
+        return 1 + drafts if drafts and decodes else left
+
+    def admits(self, request: Request) -> bool:
+        """Ask the policy. What is held beyond what it reckons with (shared blocks, drafts) is taken off its budget."""
+        if not self.asked:
+            self.asked = True
+            running, block = self.state.running, self.config.block_size
+            held = (self.memory.size - self.memory.free) * block
+            self.state.kv_tokens = self.m - max(0, held - sum(r.holds - 1 + block for r in running))
+        return self.policy.admission.admits(request, self.state)
 
     def start_one(self, start: Start, scheduled: dict[int, int]) -> None:
-        """Into the cache, with as many tokens as it gets in this step."""
+        """Into the cache, with what it finds there and as many tokens as it gets in this step."""
         j, state = start.request.id, self.state
         state.start(start)
         if self.start[j] == NEVER:
             self.start[j], self.start_step[j] = self.tick, state.now
         known = self.known(state.running[-1])
-        tokens = self.chunk(known)
-        self.computed[j], self.prefill[j], scheduled[j] = tokens, known, tokens
+        self.memory.enter(j, self.memory.hit(j, known))
+        have = self.computed[j]
+        tokens = self.chunk(self.padded(known - have, have))
+        self.memory.compute(j, tokens, known)
+        self.prefill[j], scheduled[j] = known, tokens
+        self.cached += have
         self.budget -= tokens
-        self.free -= self.config.blocks(tokens)
         self.stay_of[j] = [j, state.now, NEVER, start.request.kept]
         self.stays.append(self.stay_of[j])
 
@@ -231,18 +260,27 @@ class Server:
             self.recomputed += max(0, again)
             self.most_computed[j] = max(self.most_computed[j], self.computed[j])
         for r in [r for r in self.state.running if r.request.id in scheduled]:
-            if self.computed[r.request.id] == self.known(r):
+            if self.computed[r.request.id] >= self.known(r):
                 self.sample(r)
 
     def sample(self, r: Running) -> None:
-        """One more token, and the end after the last."""
-        j = r.request.id
-        r.generated += 1
+        """One more token, and more where drafts were scheduled and are accepted; the end after the last."""
+        j, config = r.request.id, self.config
+        drafts = self.computed[j] - self.known(r)
+        accepted = 0
+        if self.drafts.pop(j, 0):  # those of a padded request are no real ones
+            while accepted < drafts and draft_accepted(j, r.generated + accepted, config.seed, config.accepts):
+                accepted += 1
+        self.computed[j] -= drafts - accepted
+        self.most_computed[j] = self.computed[j]
+        r.generated = min(r.generated + 1 + accepted, int(self.i.output[j]))
         if self.first[j] == NEVER:
             self.first[j] = self.tick
         else:
             self.gaps[self.tick - int(self.last[j])] += 1
         self.last[j] = self.tick
+        if config.num_speculative_tokens:
+            self.drafts[j] = config.num_speculative_tokens
         if r.generated == self.i.output[j]:
             self.leave(r)
             self.finish[j] = self.tick
@@ -258,5 +296,5 @@ class Server:
             self.start, self.first, self.finish, self.evicted, self.start_step > self.joined,
             Episodes(*np.array(self.stays, np.int64).reshape(-1, 4).T),
             Segments(*np.array(self.segments, np.int64).reshape(-1, 2).T), self.kv_token_ticks, self.finished,
-            Served(gaps, self.passes, self.tokens_computed, self.recomputed),
+            Served(gaps, self.passes, self.tokens_computed, self.recomputed, self.cached),
         )  # fmt: skip

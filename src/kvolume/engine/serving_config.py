@@ -13,6 +13,7 @@ from kvolume.errors import InputError, ParameterError
 from kvolume.geometry import peak
 from kvolume.policy import Greedy, Planner, Policy
 from kvolume.policy.eviction import Eviction
+from kvolume.policy.rules import RANDOM_MODULUS
 from kvolume.text import check_keys, number
 from kvolume.workload import Workload
 
@@ -34,14 +35,25 @@ class ServingConfig:
     long_prefill_token_threshold: int = 0  # most tokens of one request in a step while there are others; 0: no limit
     scheduler_reserve_full_isl: bool = True  # admit only where the whole prompt (and kept tokens) fits
     watermark: float = 0.0  # fraction of the blocks that admissions leave free while something runs
+    enable_prefix_caching: bool = True  # find full blocks again by their content
+    num_speculative_tokens: int = 0  # drafts for each token; 0: no speculative decoding
+    num_lookahead_tokens: int = 0  # slots for the drafter: num_speculative_tokens with EAGLE or a draft model, n-gram 0
+    acceptance_rate: float = 0.7  # probability that a draft is accepted if all before it were
+    seed: int = 0  # of the draws of acceptance
 
     def __post_init__(self) -> None:
         """Raise ParameterError for what vLLM would refuse."""
         for name, low in (("block_size", 1), ("max_num_batched_tokens", 1), ("max_num_seqs", 1),
-                          ("long_prefill_token_threshold", 0)):  # fmt: skip
+                          ("long_prefill_token_threshold", 0), ("num_speculative_tokens", 0),
+                          ("num_lookahead_tokens", 0), ("seed", 0)):  # fmt: skip
             number(getattr(self, name), name, WHAT, low=low, high=1_000_000_000, integer=True)
         if not 0 <= number(self.watermark, "watermark", WHAT, low=0, high=1) < 1:
             raise ParameterError(f"The 'watermark' parameter of {WHAT} must be below 1. Got {self.watermark} instead.")
+        if self.num_lookahead_tokens and not self.num_speculative_tokens:
+            raise ParameterError(
+                f"The 'num_lookahead_tokens' parameter of {WHAT} is for drafts: it needs num_speculative_tokens > 0."
+            )
+        number(self.acceptance_rate, "acceptance_rate", WHAT, low=0, high=1)
         if self.max_num_batched_tokens < self.max_num_seqs:
             raise ParameterError(
                 f"The 'max_num_batched_tokens' parameter of {WHAT} must be >= max_num_seqs = {self.max_num_seqs}, "
@@ -59,6 +71,16 @@ class ServingConfig:
     def watermark_blocks(self, usable: int) -> int:
         """Blocks that admissions leave free, of `usable` ones and the null block."""
         return int(self.watermark * (usable + 1))
+
+    @property
+    def slack(self) -> int:
+        """Slots that a request may need beyond its own tokens, for drafts."""
+        return self.num_speculative_tokens + self.num_lookahead_tokens
+
+    @property
+    def accepts(self) -> int:
+        """The acceptance rate as `rules.draft_accepted` wants it."""
+        return int(self.acceptance_rate * RANDOM_MODULUS)
 
 
 def parse_serving(text: str) -> ServingConfig:
@@ -99,8 +121,11 @@ def check_servable(planner: Planner) -> Policy:
     return planner
 
 
-def check_served(workload: Workload, config: ServingConfig) -> None:
-    """Raise InputError for a request that vLLM could never take: no prompt, or too long for an unchunked step."""
+def check_served(workload: Workload, config: ServingConfig, kv_tokens: int) -> None:
+    """Raise InputError for a request that vLLM could never take to its end.
+
+    It has no prompt, is too long for an unchunked step, or leaves no slots in the cache for its drafts.
+    """
     s, o = workload.prompt_tokens, workload.output_tokens
     if (s < 1).any():
         raise InputError(
@@ -108,6 +133,13 @@ def check_served(workload: Workload, config: ServingConfig) -> None:
             "at least one, as vLLM does."
         )
     longest = peak(s, o, "engine")
+    tight = (longest <= kv_tokens) & (longest + config.slack > kv_tokens)
+    if tight.any():
+        row = int(np.argmax(tight))
+        raise InputError(
+            f"Request {row + 1} of '{workload.name}' needs {longest[row]} KV tokens and {config.slack} more for "
+            f"drafts, but there are {kv_tokens}: raise --kv-tokens."
+        )
     if not config.enable_chunked_prefill and (longest > config.max_num_batched_tokens).any():
         row = int(np.argmax(longest > config.max_num_batched_tokens))
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from kvolume.engine.leap import costs_of
 from kvolume.engine.result import Episodes, Run, Segments
 from kvolume.engine.served import Gaps, Served
 from kvolume.engine.serving_config import ServingConfig
+from kvolume.engine.serving_general import any_shared, serve_general
 from kvolume.engine.watch import Progress, announced, timed, watched
 from kvolume.policy import (
     Arrival,
@@ -31,6 +33,9 @@ from kvolume.policy.order import Order
 from kvolume.policy.rules import PATIENCE
 from kvolume.workload import Workload
 
+if TYPE_CHECKING:
+    from kvolume.engine.kernels.serving_state import Options
+
 
 def can_run(policy: Planner) -> bool:
     """Can the kernel run the policy? Only built-in answers have a compiled twin; orders may be anybody's."""
@@ -44,35 +49,44 @@ def can_run(policy: Planner) -> bool:
     )
 
 
-def run(instance: Instance, config: ServingConfig, progress: Progress | None = None) -> tuple[Run, float]:
-    """Serve everybody, and how many seconds that took."""
-    _warm_up()
-    return timed(_serve, instance, config, progress)
+def run(instance: Instance, config: ServingConfig, progress: Progress | None) -> tuple[Run, float]:
+    """Serve everybody, and how many seconds that took.
+
+    In the leaping kernel where that is exact: without drafts, and without a block that could be found again. Where no
+    two prompts begin alike only a preempted request finds blocks: the leaping kernel stops at the first preemption.
+    """
+    spent = 0.0
+    caching = config.enable_prefix_caching
+    if not config.num_speculative_tokens and (not caching or not any_shared(instance)):
+        _warm_up(ServingConfig())
+        done, spent = timed(_leap, instance, config, progress, 1 if caching else PATIENCE)
+        if done.finished or not caching:
+            return done, spent
+    _warm_up(ServingConfig(num_speculative_tokens=1))
+    done, seconds = timed(serve_general, instance, config, _options(instance, config, PATIENCE), progress)
+    return done, spent + seconds
 
 
 @cache
-def _warm_up() -> None:
-    """Compile the kernel, or load it from its cache, on the smallest instance, so that no run is timed with it."""
+def _warm_up(config: ServingConfig) -> None:
+    """Compile a kernel, or load it from its cache, on the smallest instance, so that no run is timed with it."""
     with announced():
         one = prepare(Workload([0], [1], [1]), Policy(Arrival(), Greedy()), 16, UNIT, holding="engine")
-        _serve(one, ServingConfig(), None)
+        if config.num_speculative_tokens:
+            serve_general(one, config, _options(one, config, 1), None)
+        else:
+            _leap(one, config, None, 1)
 
 
-def _serve(i: Instance, config: ServingConfig, progress: Progress | None) -> Run:
+def _options(i: Instance, config: ServingConfig, patience: int) -> Options:
     from kvolume.engine.kernels import serving_state as k
     from kvolume.engine.kernels import state
-    from kvolume.engine.kernels.serving import serve
 
     policy, usable = i.policy, i.kv_tokens // config.block_size
     assert isinstance(policy, Policy)
     m = usable * config.block_size
     admission, eviction = policy.admission, policy.eviction
-    by = np.argsort(i.keys, kind="stable")
-    rank = np.empty_like(by)
-    rank[by] = np.arange(by.size)
-    p = np.stack((i.arrival, i.prompt, i.output, rank, by, i.most, _ties(i, by)))
-    r, z, f, v, low, high = k.fresh(len(i), i.guess, usable)
-    options = k.Options(
+    return k.Options(
         admission={LookAhead: state.LOOK_AHEAD, Greedy: state.GREEDY, Peak: state.PEAK,
                    Protected: k.PROTECTED}[type(admission)],
         limit=admission.limit(m) if isinstance(admission, Protected) else m,
@@ -88,8 +102,21 @@ def _serve(i: Instance, config: ServingConfig, progress: Progress | None) -> Run
         long_prefill=config.long_prefill_token_threshold,
         whole=config.scheduler_reserve_full_isl,
         spare=config.watermark_blocks(usable),
-        patience=PATIENCE,
+        patience=patience,
     )  # fmt: skip
+
+
+def _leap(i: Instance, config: ServingConfig, progress: Progress | None, patience: int) -> Run:
+    from kvolume.engine.kernels import serving_state as k
+    from kvolume.engine.kernels import state
+    from kvolume.engine.kernels.serving import serve
+
+    by = np.argsort(i.keys, kind="stable")
+    rank = np.empty_like(by)
+    rank[by] = np.arange(by.size)
+    p = np.stack((i.arrival, i.prompt, i.output, rank, by, i.most, _ties(i, by)))
+    r, z, f, v, low, high = k.fresh(len(i), i.guess, i.kv_tokens // config.block_size)
+    options = _options(i, config, patience)
     log, stretches, gaps, finished = watched(
         lambda done: serve(p, r, z, f, v, low, high, i.charges, options, costs_of(i.clock), done), len(i), progress
     )

@@ -75,8 +75,8 @@ def _serve(
     """As `simulate`, with vLLM's scheduler."""
     config = options if isinstance(options, ServingConfig) else parse_serving(options or "")
     check_servable(planner)
-    check_served(workload, config)
     kv_tokens = whole_blocks(kv_tokens, config)
+    check_served(workload, config, kv_tokens)
     instance = prepare(workload, planner, kv_tokens, clock, skip_oversized=skip_oversized, holding="engine",
                        caps=config.caps(kv_tokens))  # fmt: skip
     if engine == "serving" and serving_leap.can_run(planner):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kvolume.geometry import whole_blocks
 from kvolume.policy.contract import Request, State
+from kvolume.policy.rules import protected_limit
 
 
 class Admission:
@@ -77,7 +78,7 @@ class Protected(Admission):
 
     def limit(self, kv_tokens: int) -> int:
         """KV tokens up to which requests are admitted."""
-        return int((1 - self.alpha) * kv_tokens + 1e-9)
+        return protected_limit(self.alpha, kv_tokens)
 
     def admits(self, request: Request, state: State) -> bool:
         return state.need + request.prompt + request.kept + 1 <= self.limit(state.kv_tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 RANDOM_MODULUS = 2_147_483_647
 PATIENCE = 100_000  # preempting steps in a row, with no completion and no arrival, before a run counts as a livelock
+MOST_SHARED_BLOCKS = 128  # of a prompt that are looked up for its key: the cost per request stays bounded
 
 
 def takes_oldest(oldest_volume: float, lane_volume: float, admitted_volume: float, share: float) -> bool:
@@ -19,6 +20,11 @@ def raised(guess: int, most: int) -> int:
     return max(guess + 1, min(2 * guess, most))
 
 
+def protected_limit(alpha: float, kv_tokens: int) -> int:
+    """KV tokens up to which protected admission lets requests in."""
+    return int((1 - alpha) * kv_tokens + 1e-9)
+
+
 def next_random(state: int) -> int:
     """The next state, in 1 .. 2^31 - 2, of the minimal standard generator (Park and Miller)."""
     return state * 48271 % RANDOM_MODULUS
@@ -27,3 +33,26 @@ def next_random(state: int) -> int:
 def first_random(seed: int) -> int:
     """A valid state of the generator for any seed."""
     return seed % (RANDOM_MODULUS - 1) + 1
+
+
+def draft_accepted(request: int, position: int, seed: int, modulus_share: int) -> bool:
+    """Is the draft for this output position of this request accepted? With probability modulus_share / 2^31.
+
+    A fixed draw for each position, so that it does not depend on the schedule: squarings modulo 2^31 - 1.
+    """
+    x = (seed * 7_919 + request * 1_000_003 + position * 48_611) % 2_147_483_647
+    for _ in range(4):
+        x = (x * x + 12_345) % 2_147_483_647
+    return x < modulus_share
+
+
+def block_key(block: int, size: int, request: int, prompt: int, chain: int, ids: int, tokens: int) -> int:
+    """What a full block's content is known by: not negative if prompts with the same beginning have it too.
+
+    `chain`: the id (with all before it) of the prefix block of `tokens` tokens that holds the block's last token, of
+    which the request has `ids`. A block that reaches into what only this request has is its own.
+    """
+    last = (block + 1) * size - 1
+    if last < prompt and last // tokens < ids:
+        return chain * tokens + last % tokens
+    return -1 - (request << 32) - block

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kvolume.geometry import attention_pairs
+from kvolume.policy.rules import MOST_SHARED_BLOCKS
 
 TESTED = ((0, 20), (0, 33))
 NEEDED: dict[str, type] = {  # attributes of vLLM's scheduler
@@ -21,7 +22,6 @@ NEEDED: dict[str, type] = {  # attributes of vLLM's scheduler
     "kv_cache_manager.block_pool.get_num_free_blocks": object,
 }  # fmt: skip
 OVERRIDDEN = ("schedule", "_preempt_request", "_free_request")  # its methods: without them nobody would call ours
-MOST_SHARED_BLOCKS = 128  # of a prompt that are looked up: the cost per request stays bounded
 
 
 def version() -> str:

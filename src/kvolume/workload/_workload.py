@@ -14,6 +14,7 @@ from kvolume.clock import UNIT, Clock, Shares
 from kvolume.errors import InputError, ParameterError
 from kvolume.geometry import volume
 from kvolume.workload.columns import as_arrival_rounds, as_seconds, as_tokens
+from kvolume.workload.prefix import PrefixBlocks
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -37,7 +38,7 @@ class Workload:
 
     Optional columns: `predicted` (what a policy is told of each output length), `lower` and `upper` bounds on
     it, `client` (any labels), `finish_s` (a log's own completion times, never before arrival_s; copies with
-    other arrivals drop it).
+    other arrivals drop it). `prefix`: ids of the prompts' blocks, for the serving engine's prefix caching.
 
     Raises InputError with the index (from 0) and value of the first entry that cannot be used.
     """
@@ -51,6 +52,7 @@ class Workload:
     upper: Ints | None = None
     client: npt.NDArray[Any] | None = None
     finish_s: Floats | None = None
+    prefix: PrefixBlocks | None = field(default=None, repr=False)
     name: str = "workload"
     notes: tuple[str, ...] = field(default=(), repr=False)  # what was done to it, said once to the user
 
@@ -66,6 +68,7 @@ class Workload:
         upper: npt.ArrayLike | None = None,
         client: npt.ArrayLike | None = None,
         finish_s: npt.ArrayLike | None = None,
+        prefix: PrefixBlocks | None = None,
         name: str = "workload",
         notes: tuple[str, ...] = (),
     ) -> None:
@@ -85,6 +88,9 @@ class Workload:
         put(self, "client", None if client is None else np.asarray(client))
         put(self, "finish_s", None if finish_s is None else as_seconds(finish_s, "finish_s"))
         _check_finish(self.arrival_s, self.finish_s)
+        if prefix is not None:
+            prefix.check(self.prompt_tokens)
+        put(self, "prefix", prefix)
         put(self, "name", name)
         put(self, "notes", notes)
         for column in _COLUMNS:
@@ -227,7 +233,10 @@ class Workload:
     def take(self, rows: npt.ArrayLike) -> Workload:
         """The rows named, in that order (a row may be named more than once)."""
         index = np.asarray(rows)
-        return self._with(**{c: None if (v := getattr(self, c)) is None else v[index] for c in _COLUMNS})
+        changes = {c: None if (v := getattr(self, c)) is None else v[index] for c in _COLUMNS}
+        if self.prefix is not None:
+            changes["prefix"] = self.prefix.take(np.arange(len(self))[index])
+        return self._with(**changes)
 
     def noted(self, *notes: str) -> Workload:
         """The same workload with notes added for the user."""
@@ -260,7 +269,7 @@ class Workload:
         return self._with(arrival=np.rint((times - times.min()) * factor).astype(np.int64), finish_s=None)
 
     def _with(self, **changes: Any) -> Workload:
-        fields: dict[str, Any] = {c: getattr(self, c) for c in (*_COLUMNS, "name", "notes")} | changes
+        fields: dict[str, Any] = {c: getattr(self, c) for c in (*_COLUMNS, "prefix", "name", "notes")} | changes
         return Workload(
             fields.pop("arrival"), fields.pop("prompt_tokens"), fields.pop("output_tokens"), **fields
         )

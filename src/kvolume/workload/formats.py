@@ -26,6 +26,7 @@ from kvolume.errors import InputError
 from kvolume.workload._workload import Workload
 from kvolume.workload.columns import MOST
 from kvolume.workload.dates import nanoseconds
+from kvolume.workload.prefix import PrefixBlocks, block_tokens
 from kvolume.workload.tables import Array, Checks, Columns, Floats, ListSource, Source, missing
 
 SYNONYMS = {
@@ -55,13 +56,16 @@ SYNONYMS = {
 _SPREAD = "arrival_spread_s"
 _EPOCH_S = 1e8  # an arrival_s beyond three years is a date, not a time since the start
 _LABEL = 200  # most characters of a client label
+_IDS = "hash_ids"
+_LARGEST_ID = 2**62
 _BLOCK = 64  # tokens per hash id that separate Mooncake's blocks of 512 from vLLM's of 16
 
 
 def to_workload(source: Source, name: str, skip_bad_rows: bool) -> Workload:
     """The requests of an opened file, checked row by row. Raises InputError."""
     roles = _roles(source)
-    columns = source.load(list(roles.values()), [roles["client"]] if "client" in roles else [])
+    ids = [name for name in source.names if name == _IDS]
+    columns = source.load([*roles.values(), *ids], [roles["client"]] if "client" in roles else [])
     checks = Checks(source, columns)
     notes: list[str] = []
     given: dict[str, Any] = {
@@ -75,8 +79,22 @@ def to_workload(source: Source, name: str, skip_bad_rows: bool) -> Workload:
     keep, skipped = checks.verdict(skip_bad_rows)
     if keep is not None:
         given = {k: None if v is None else v[keep] for k, v in given.items()}
+    if ids:
+        cells = columns.cells[_IDS]
+        given["prefix"] = _prefix(cells if keep is None else cells[keep], given["prompt_tokens"], notes)
     workload = Workload(**given, name=name, notes=(*notes, *filter(None, [skipped])))
     return _note_order(workload)
+
+
+def _prefix(cells: Array, prompts: Any, notes: list[str]) -> PrefixBlocks | None:
+    """The ids of the prompts' blocks, if all rows have a usable list of them; else a note says why not."""
+    rows = [c if isinstance(c, list) and set(map(type, c)) <= {int} else None for c in cells.tolist()]
+    lists = [r for r in rows if r is not None]
+    size = block_tokens(lists, prompts.tolist()) if len(lists) == len(rows) else None
+    if size is None or max((abs(x) for r in lists for x in r), default=0) > _LARGEST_ID:
+        notes.append("hash_ids were left out: not every row has one whole number for each block of its prompt.")
+        return None
+    return PrefixBlocks.of(lists, size)
 
 
 def _roles(source: Source) -> dict[str, str]:

@@ -29,7 +29,8 @@ COLUMNS = {
 def write(workload: Workload, path: str | Path, *, force: bool = False) -> Path:
     """Write a workload as .csv, .jsonl or .parquet (by suffix); `read` gives the same values back.
 
-    The file is complete or absent. Client labels that are not integers are written as text. Raises InputError for
+    The file is complete or absent. Client labels that are not integers are written as text; ids of prompt blocks
+    have no place in a .csv. Raises InputError for
     another suffix, an existing file without `force`, or a place that cannot be written.
     """
     file = Path(path)
@@ -41,6 +42,10 @@ def write(workload: Workload, path: str | Path, *, force: bool = False) -> Path:
         for name, out in COLUMNS.items()
         if getattr(workload, name) is not None
     }
+    if workload.prefix is not None and kind != ".csv":
+        prefix = workload.prefix
+        columns["hash_ids"] = np.empty(len(workload), object)
+        columns["hash_ids"][:] = [x.tolist() for x in np.split(prefix.ids, prefix.offsets[1:-1])]
     with whole_file(file, force=force) as temporary:
         try:
             _WRITERS[kind](columns, temporary)
