@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job, from nothing: installs kvolume into .venv, compares five policies on the built-in workload.
+# The main job, from nothing: installs kvolume into .venv, compares six policies on the built-in workload.
 # Leaves the table on the screen and the spec, the numbers and the charts in results/demo.
 set -eu
 cd "$(dirname "$0")/.."

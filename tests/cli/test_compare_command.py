@@ -29,7 +29,7 @@ def test_it_prints_a_table_a_sentence_a_timing_and_the_paths_last(kvolume: Run, 
     ]  # fmt: skip
 
 
-def test_the_default_is_the_built_in_workload_under_five_policies(kvolume: Run) -> None:
+def test_the_default_is_the_built_in_workload_under_six_policies(kvolume: Run) -> None:
     code, out, err = kvolume("compare", "--num-prompts", "200", "--json")
     body = json.loads(out)
     assert code == 0
