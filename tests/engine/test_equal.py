@@ -84,3 +84,10 @@ def test_unsorted_arrivals_keep_the_order_given() -> None:
     for engine in ("rounds", "leap"):
         x, y = (simulate(v, "fcfs", kv_tokens=12, engine=engine) for v in (w, back))
         assert x.finish[[1, 2, 0]].tolist() == y.finish.tolist()
+
+
+def test_the_kernels_number_alike_what_the_queue_of_both_uses() -> None:
+    from kvolume.engine.kernels import serving_state, state
+
+    for name in ("A", "RANK", "JOINED", "EVICTED", "NOW", "TICK", "NEXT", "WAITING", "BARREN"):
+        assert getattr(state, name) == getattr(serving_state, name), name

@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.engine.kernels.bitset import add, discard, next_from
+from kvolume.engine.kernels.bitset import add, next_from
 from kvolume.engine.kernels.jit import ZERO, inner, kernel, rule
+from kvolume.engine.kernels.waiting import join, leave_queue
 from kvolume.geometry import attention_pairs as plain_attention_pairs
 from kvolume.geometry import twice_volume as plain_twice_volume
 from kvolume.policy import rules
@@ -20,7 +21,7 @@ from kvolume.policy import rules
 # isort: off
 from kvolume.engine.kernels.state import (
     ADMITTED, ALL, BARREN, BEGIN, BY, BY_ARRIVAL, BY_RANK, DUE, EVICTED, FAR, FINISH, FIRST, FIRST_DUE, GREEDY, GUESS,
-    JOINED, KV_TICKS, LATEST, LOOK_AHEAD, MADE, MOST, NEED_W, NEXT, NOW, PREFILL, PREFILLING, RANDOM, RANK, RESERVED,
+    KV_TICKS, LATEST, LOOK_AHEAD, MADE, MOST, NEED_W, NEXT, NOW, PREFILL, PREFILLING, RANDOM, RANK, RESERVED,
     RNG, RUN, SIZE, START, START_ROUND, STAY, STAYS, STRETCHES, THROUGH_LANE, TICK, WAITING, A, Costs, O, Rules, S,
     KEPT, PAIRS, SINCE, UNTIL, WHO, duration, earliest, grown, kv_integral, prefilled, put, rounds_until, take,
 )  # fmt: skip
@@ -102,19 +103,6 @@ def outgrow(p: Ints, r: Ints, z: Ints, v: Ints, u: Rules, c: int, size: int) -> 
         put(v, size - 1, ends + guess, offset(p, r, c))
     z[RESERVED] += guess - r[GUESS, c]
     r[GUESS, c] = guess
-
-
-@inner
-def join(p: Ints, r: Ints, z: Ints, low: Words, high: Words) -> None:
-    """Everybody who has arrived joins the queue."""
-    while z[NEXT] < p.shape[1] and p[A, z[NEXT]] <= z[TICK]:
-        c = z[NEXT]
-        add(low, high, BY_RANK, p[RANK, c])
-        add(low, high, BY_ARRIVAL, c)
-        r[JOINED, c] = z[NOW]
-        z[WAITING] += 1
-        z[NEXT] += 1
-        z[BARREN] = 0
 
 
 @inner
@@ -210,16 +198,7 @@ def admit(
     u: Rules, c: int, lane: bool, log: Ints,
 ) -> None:  # fmt: skip
     """Start a waiting request in the coming round."""
-    discard(low, high, BY_RANK, p[RANK, c])
-    discard(low, high, BY_ARRIVAL, c)
-    z[WAITING] -= 1
-    if r[EVICTED, c] == 0 and u.share > 0.0:
-        f[ADMITTED] += charge[c]
-        if lane:
-            f[THROUGH_LANE] += charge[c]
-    if z[WAITING] == 0:
-        f[ADMITTED] = 0.0
-        f[THROUGH_LANE] = 0.0
+    leave_queue(p, r, z, f, low, high, charge, u.share, c, lane)
     r[BEGIN, c] = z[NOW]
     v[RUN, z[SIZE]] = c
     v[DUE, z[SIZE]] = due_round(p, r, c)

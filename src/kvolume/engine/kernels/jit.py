@@ -31,7 +31,16 @@ def kernel(function: F) -> F:
 
 
 def inner(function: F) -> F:
-    """Compile for other kernels only, without the wrappers that Python would need: quicker to compile."""
+    """Compile for other kernels only, without the wrappers that Python would need: quicker to compile.
+
+    It may not allocate. Then Numba need not count references to its arrays, which otherwise costs a kernel of many
+    small functions more than all of its arithmetic (1.4 to 1.9 times the time).
+    """
+    return _cached(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+
+
+def allocating(function: F) -> F:
+    """As `inner`, for one that makes arrays."""
     return _cached(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 

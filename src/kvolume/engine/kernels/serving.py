@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.engine.kernels.bitset import add, discard, next_from
+from kvolume.engine.kernels.bitset import next_from
 from kvolume.engine.kernels.jit import inner, kernel, rule
 from kvolume.engine.kernels.paged import blocks, earliest_in_blocks, needed
 from kvolume.engine.kernels.state import grown
+from kvolume.engine.kernels.waiting import join, leave_queue
 from kvolume.policy import rules
 
 # isort: off
@@ -25,8 +26,8 @@ from kvolume.engine.kernels.serving_after import (
     KEPT, REQUEST, SINCE, TO, complete_and_outgrow, note, settle_decoders, settle_prefills, stretch, weigh,
 )  # fmt: skip
 from kvolume.engine.kernels.serving_state import (
-    AFTER, BARREN, BASE, BATCH, BUDGET, BY, CAP, DECODERS, DECODES, DONE, EVICTED, FREE, GAPS, GOT, GUESS, HEAD, HELD,
-    JOINED, LATES, MADE, NEXT, NOBODY, NOW, PAIRS, PASSES, PREFILL, PREFILLING, PROTECTED, RANK, RESERVED, SERVED,
+    AFTER, BARREN, BASE, BATCH, BUDGET, BY, CAP, DECODERS, DECODES, DONE, FREE, GAPS, GOT, GUESS, HEAD, HELD,
+    LATES, MADE, NEXT, NOBODY, NOW, PAIRS, PASSES, PREFILL, PREFILLING, PROTECTED, RESERVED, SERVED,
     START, START_STEP, STAY, STAYS, STEADY, STRETCHES, TAIL, TICK, TOKENS, UNTIL, WAITING, WHO, A, Options, S, enter,
     preempt, victim,
 )  # fmt: skip
@@ -37,19 +38,6 @@ Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
 
 takes_oldest = rule(rules.takes_oldest)
-
-
-@inner
-def join(p: Ints, r: Ints, z: Ints, low: Words, high: Words) -> None:
-    """Everybody who has arrived joins the queue."""
-    while z[NEXT] < p.shape[1] and p[A, z[NEXT]] <= z[TICK]:
-        c = z[NEXT]
-        add(low, high, BY_RANK, p[RANK, c])
-        add(low, high, BY_ARRIVAL, c)
-        r[JOINED, c] = z[NOW]
-        z[WAITING] += 1
-        z[NEXT] += 1
-        z[BARREN] = 0
 
 
 @inner
@@ -178,16 +166,7 @@ def admit(
     lane: bool, log: Ints,
 ) -> None:  # fmt: skip
     """Start a waiting request, with as many tokens as it gets in this step."""
-    discard(low, high, BY_RANK, p[RANK, c])
-    discard(low, high, BY_ARRIVAL, c)
-    z[WAITING] -= 1
-    if r[EVICTED, c] == 0 and o.share > 0.0:
-        f[ADMITTED] += charge[c]
-        if lane:
-            f[THROUGH_LANE] += charge[c]
-    if z[WAITING] == 0:
-        f[ADMITTED] = 0.0
-        f[THROUGH_LANE] = 0.0
+    leave_queue(p, r, z, f, low, high, charge, o.share, c, lane)
     enter(p, r, z, v, o, c)
     part = min(capped(z, r[UNTIL, c]), z[BUDGET])
     r[GOT, c] = part

@@ -58,10 +58,10 @@ A, S, O, RANK, BY, MOST, TIE = range(7)
 (START, FIRST, FINISH, JOINED, START_STEP, EVICTED, GUESS, MADE, BASE, DONE, UNTIL, DECODES, BEFORE, AFTER, GOT, LATE,
  LAST, TOP, STAY, QUEUED) = range(20)  # fmt: skip
 
-# entries of z, the state of the run. BATCH: running requests, DECODERS those of them that decode, PREFILLING the
-# others, listed in v[WHO]; LATES: decoders that got no token in the step before; SUM_BASE over decoders; DUES: size
-# of the heap of due steps; of a step, HELD: KV tokens, SERVED: requests, STEADY: decoders not late, PREFILL: tokens
-# and PAIRS: of tokens that attend to each other, of prefills
+# entries of z, the state of the run, the first five as in state.py (see waiting.py). BATCH: running requests, DECODERS
+# those of them that decode, PREFILLING the others, listed in v[WHO]; LATES: decoders that got no token in the step
+# before; SUM_BASE over decoders; DUES: size of the heap of due steps; of a step, HELD: KV tokens, SERVED: requests,
+# STEADY: decoders not late, PREFILL: tokens; PAIRS: of tokens that attend to each other, of prefills
 (NOW, TICK, NEXT, WAITING, BARREN, BATCH, DECODERS, PREFILLING, LATES, FREE, SUM_BASE, RESERVED, HEAD, TAIL, DUES,
  BUDGET, CAP, STAYS, STRETCHES, GAPS, PASSES, TOKENS, AGAIN, HELD, SERVED, STEADY, PREFILL,
  PAIRS) = range(28)  # fmt: skip

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from kvolume.clock import prefill_ticks as plain_prefill_ticks
 from kvolume.engine.kernels.bitset import empty_sets
-from kvolume.engine.kernels.jit import inner, rule
+from kvolume.engine.kernels.jit import allocating, inner, rule
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -60,7 +60,7 @@ START, FIRST, FINISH, JOINED, START_ROUND, EVICTED, GUESS, MADE, BEGIN, STAY = r
 # entries of z, the state of the run: NOW the next round, TICK when it begins, NEXT the next to arrive, SIZE the number
 # of running requests; round t needs NEED_W + SIZE * t tokens; RESERVED the sum of predicted peaks; PREFILL prompt
 # tokens with PAIRS of attention and PREFILLING requests that the coming round prefills; FIRST_DUE the smallest DUE.
-(NOW, TICK, NEXT, SIZE, NEED_W, RESERVED, WAITING, BARREN, RNG, STAYS, STRETCHES, PREFILL, PREFILLING,
+(NOW, TICK, NEXT, WAITING, BARREN, SIZE, NEED_W, RESERVED, RNG, STAYS, STRETCHES, PREFILL, PREFILLING,
  FIRST_DUE, PAIRS) = range(15)  # fmt: skip
 
 # entries of f, the same in floats
@@ -187,7 +187,7 @@ def kv_integral(k: int, b: int, held: int, took: int, c: Costs) -> float:
     return fixed * tokens + c.kv_token * squares
 
 
-@inner
+@allocating
 def grown(log: Ints) -> Ints:
     """The same log with twice the room."""
     bigger = np.empty((log.shape[0], 2 * log.shape[1]), np.int64)
