@@ -7,6 +7,7 @@ import re
 from kvolume.report.sentence import heading, percent, sentence, timing
 from kvolume.report.table import styled
 from kvolume.study.comparison import Comparison, compare
+from kvolume.study.table import lines
 from kvolume.workload import Workload
 
 
@@ -60,5 +61,5 @@ def test_a_claim_never_shrinks_in_rounding() -> None:
 
 
 def test_the_styled_table_has_the_text_of_the_plain_one(comparison: Comparison) -> None:
-    assert styled(comparison, 100).plain == comparison.table(100)
-    assert any("bold" in str(span.style) for span in styled(comparison, 100).spans)
+    assert styled(lines(comparison, 100)).plain == comparison.table(100)
+    assert any("bold" in str(span.style) for span in styled(lines(comparison, 100)).spans)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from kvolume import InputError, ParameterError, Workload, compare
+from kvolume import InputError, ParameterError, UnknownNameError, Workload, compare
 from kvolume.cli import main
 
 W = Workload(None, [40, 900, 30, 25], [20, 30, 9, 1], arrival_s=[0.0, 0.0, 0.1, 0.1], name="four")
@@ -59,3 +60,30 @@ def test_the_command_line_takes_its_options(capsys: pytest.CaptureFixture[str]) 
     assert body["serving"][0]["completed"] == 200
     assert main(["compare", "azure2023_conv", *options.split(), "--serving", "max_num_seq=8"]) == 2
     assert "Did you mean 'max_num_seqs'?" in capsys.readouterr().err
+
+
+def test_percentiles_and_metrics_are_those_that_are_asked_for() -> None:
+    made = compare(W, POLICIES, kv_tokens=1000, clock="linear", engine="serving", percentile_metrics="ttft,e2el",
+                   metric_percentiles="25,99.9")  # fmt: skip
+    row = made.served_rows[0]
+    assert {key for key in row if key.endswith("_ms")} == {
+        f"{what}_{name}_ms" for what in ("mean", "median", "std", "p25", "p99.9") for name in ("ttft", "e2el")
+    }
+    assert row["p99.9_e2el_ms"] == pytest.approx(np.percentile(1000 * made.results[0].latency, 99.9))
+    assert "P99.9" in made.table()
+    assert "TPOT" not in made.table()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"percentile_metrics": "ttfd"}, "Did you mean 'ttft'?"),
+        ({"percentile_metrics": ","}, "are empty"),
+        ({"metric_percentiles": "50,101"}, r"in \[0, 100\]. Got '101'"),
+        ({"metric_percentiles": "x"}, "must be a number"),
+        ({"metric_percentiles": "50", "engine": "auto"}, "--metric-percentiles needs --engine serving"),
+    ],
+)
+def test_bad_percentiles_are_refused(options: dict[str, str], message: str) -> None:
+    with pytest.raises((ParameterError, UnknownNameError), match=message):
+        compare(W, POLICIES, **({"kv_tokens": 1000, "clock": "linear", "engine": "serving"} | options))  # type: ignore[arg-type]

@@ -104,15 +104,8 @@ Json = Annotated[
     ),
 ]
 Force = Annotated[bool, Parameter(help="Replace what is there already.", negative=(), show_default=False, group=OUTPUT)]
-Engine = Annotated[
-    Literal["auto", "rounds", "leap", "serving", "serving-steps"],
-    Parameter(help="Rounds by the specification or the fast kernel, or a server that does what vLLM does."),
-]
 Serving = Annotated[
     str, Parameter(help="Options of the server, such as max_num_seqs=256,watermark=0.01.", show_default=False)
-]
-Goodput = Annotated[
-    str | None, Parameter(help="Limits in ms that make a request good, such as 'ttft:500 tpot:50'.")
 ]
 
 
@@ -121,9 +114,9 @@ def kv_tokens_option(text: str) -> Parameter:
     return Parameter(help=text, converter=_kv_tokens)
 
 
-def integer_option(text: str) -> Parameter:
+def integer_option(text: str, **more: Any) -> Parameter:
     """A whole number with this help."""
-    return Parameter(help=text, converter=_integer)
+    return Parameter(help=text, converter=_integer, **more)
 
 
 def option(text: str, **more: Any) -> Parameter:
@@ -168,7 +161,26 @@ class Workload:
     skip_bad_rows: Annotated[bool, flag("Leave out rows that cannot be used, and count them.")] = False
 
 
-def spec_of(source: str, options: Workload | None, **more: Any) -> CompareSpec:
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """The options that say what serves the workload, and which numbers are wanted of it."""
+
+    engine: Annotated[
+        Literal["auto", "rounds", "leap", "serving", "serving-steps"],
+        Parameter(help="Rounds by the specification or the fast kernel, or a server that does what vLLM does."),
+    ] = "auto"
+    serving: Serving = ""
+    goodput: Annotated[
+        str | None, Parameter(help="Limits in ms that make a request good, such as 'ttft:500 tpot:50'.")
+    ] = None
+    percentile_metrics: Annotated[
+        str | None, Parameter(help="Metrics of the server to show, of ttft,tpot,itl,e2el.")
+    ] = None
+    metric_percentiles: Annotated[str | None, Parameter(help="Percentiles of them, such as 50,90,99.")] = None
+
+
+def spec_of(source: str, options: Workload | None, engine: Engine | None = None, **more: Any) -> CompareSpec:
     """The checked spec of a source and its options."""
     from dataclasses import asdict
 
@@ -177,7 +189,7 @@ def spec_of(source: str, options: Workload | None, **more: Any) -> CompareSpec:
     values = asdict(options or Workload())
     values["clock"] = values["clock"] or "unit"
     values["kv_tokens"] = _budget(values["kv_tokens"], values["clock"])
-    return CompareSpec(source=source, **values, **more)
+    return CompareSpec(source=source, **values, **asdict(engine or Engine()), **more)
 
 
 def _budget(kv_tokens: int | None, clock: str) -> int:
@@ -196,7 +208,6 @@ __all__ = [
     "Engine",
     "File",
     "Force",
-    "Goodput",
     "Json",
     "Serving",
     "Source",

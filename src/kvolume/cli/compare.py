@@ -9,15 +9,15 @@ from cyclopts import Parameter
 from kvolume.cli.app import (
     DEFAULT_SOURCE,
     OUTPUT,
+    WORKLOAD,
     Bound,
     Engine,
     File,
     Force,
-    Goodput,
     Json,
-    Serving,
     Source,
     Workload,
+    integer_option,
     spec_of,
 )
 from kvolume.study.defaults import DEFAULT_POLICIES
@@ -36,9 +36,8 @@ def compare(
         ),
     ] = DEFAULT_POLICIES,
     options: Workload | None = None,
-    engine: Engine = "auto",
-    serving: Serving = "",
-    goodput: Goodput = None,
+    engine: Engine | None = None,
+    seeds: Annotated[int, integer_option("Run with so many seeds: means with intervals.", group=WORKLOAD)] = 1,
     bound: Bound = "fast",
     spec: Annotated[File | None, Parameter(help="Run the spec.json of an earlier --out, instead of options.")] = None,
     json: Json = False,
@@ -47,15 +46,24 @@ def compare(
 ) -> None:
     """Compare policies on one workload, and each with the best that any schedule could do."""
     from kvolume.cli import console
+    from kvolume.errors import ParameterError
     from kvolume.report.charts import draw
     from kvolume.study.comparison import run
     from kvolume.study.outputs import check_folder, write_folder
+    from kvolume.study.seeds import replicate
     from kvolume.study.spec import only_spec
     from kvolume.study.workloads import prepare
 
-    what = spec_of(source, options, policies=policy, engine=engine, serving=serving, goodput=goodput, bound=bound)
+    what = spec_of(source, options, engine, policies=policy, bound=bound)
     if spec is not None:
         what = only_spec(spec, what)
+    if seeds != 1:
+        if out is not None:
+            raise ParameterError("--seeds and --out exclude each other: take --json, or `kvolume sweep --out`.")
+        with console.progress() as progress:
+            replicated = replicate(what, seeds, progress=progress)
+        print(replicated.to_json(), end="") if json else console.show_seeds(replicated)
+        return
     if out is not None:
         check_folder(out, force=force)
     workload = prepare(what)

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from kvolume.study import Comparison
+    from kvolume.study.seeds import Replicated
 
 WIDTH = 100  # of tables that go to a file or a pipe
 
@@ -30,18 +33,37 @@ def paths(written: Iterable[Path], *, to_stderr: bool = False) -> None:
 
 def show(comparison: Comparison) -> None:
     """Heading, table, sentence and timing of a comparison."""
-    from rich.console import Console
-
     from kvolume.report.sentence import heading, sentence, timing
     from kvolume.report.table import styled
+    from kvolume.study.table import lines
 
-    fixed = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH
-    console = Console(file=sys.stdout, width=fixed, highlight=False, markup=False, emoji=False)
+    console = _stdout()
     console.print(heading(comparison))
     console.print()
-    console.print(styled(comparison, console.width), soft_wrap=True)
+    console.print(styled(lines(comparison, console.width)), soft_wrap=True)
     console.print(textwrap.fill(sentence(comparison), min(console.width, WIDTH)))
     console.print(timing(comparison), style="dim")
+
+
+def show_seeds(made: Replicated) -> None:
+    """Heading, table and sentence of a comparison with several seeds."""
+    from kvolume.report.sentence import over_seeds, seeds_heading
+    from kvolume.report.table import styled
+    from kvolume.study.table import seed_lines
+
+    console = _stdout()
+    console.print(seeds_heading(made))
+    console.print()
+    console.print(styled(seed_lines(made, console.width)), soft_wrap=True)
+    console.print(textwrap.fill(over_seeds(made), min(console.width, WIDTH)))
+
+
+def _stdout() -> Console:
+    """As wide as the terminal; WIDTH where there is none."""
+    from rich.console import Console
+
+    fixed = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH
+    return Console(file=sys.stdout, width=fixed, highlight=False, markup=False, emoji=False)
 
 
 @contextmanager

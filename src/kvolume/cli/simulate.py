@@ -6,19 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from kvolume.cli.app import (
-    DEFAULT_SOURCE,
-    OUTPUT,
-    Engine,
-    File,
-    Force,
-    Goodput,
-    Json,
-    Serving,
-    Source,
-    Workload,
-    spec_of,
-)
+from kvolume.cli.app import DEFAULT_SOURCE, OUTPUT, Engine, File, Force, Json, Source, Workload, spec_of
 
 
 def simulate(
@@ -27,9 +15,7 @@ def simulate(
     *,
     policy: Annotated[str, Parameter(help="The policy, such as svf or svf:share=0.1.")] = "svf",
     options: Workload | None = None,
-    engine: Engine = "auto",
-    serving: Serving = "",
-    goodput: Goodput = None,
+    engine: Engine | None = None,
     json: Json = False,
     out: Annotated[
         File | None, Parameter(help="File for the requests: .csv, .parquet or .jsonl.", group=OUTPUT)
@@ -46,7 +32,7 @@ def simulate(
     from kvolume.study.comparison import run
     from kvolume.study.workloads import prepare
 
-    spec = spec_of(source, options, policies=(policy,), engine=engine, serving=serving, goodput=goodput)
+    spec = spec_of(source, options, engine, policies=(policy,))
     if out is not None:
         requests.check_format(out)
         outputs.check_file(out, force=force)

@@ -21,6 +21,7 @@ from kvolume.text import number
 Floats = npt.NDArray[np.float64]
 
 METRICS = ("ttft", "tpot", "itl", "e2el")
+PERCENTILES = (50.0, 90.0, 99.0)
 LIMITS = ("ttft", "tpot", "e2el")  # that goodput knows
 
 
@@ -69,14 +70,42 @@ def parse_goodput(text: str) -> dict[str, float]:
     return limits
 
 
+def parse_metrics(text: str) -> tuple[str, ...]:
+    """The metrics that a string names, `ttft,tpot,itl,e2el`, as `--percentile-metrics` of vLLM; UnknownNameError."""
+    names = tuple(filter(None, (part.strip() for part in text.split(","))))
+    for name in names:
+        if name not in METRICS:
+            raise unknown_name("metric", name, METRICS)
+    if not names:
+        raise ParameterError(f"The percentile metrics are empty: name some of {','.join(METRICS)}.")
+    return tuple(dict.fromkeys(names))
+
+
+def parse_percentiles(text: str) -> tuple[float, ...]:
+    """The percentiles that a string names, `50,90,99.9`, as `--metric-percentiles` of vLLM; ParameterError."""
+    parts = tuple(filter(None, (part.strip() for part in text.split(","))))
+    if not parts:
+        raise ParameterError("The metric percentiles are empty: give numbers from 0 to 100, such as 50,90,99.")
+    return tuple(dict.fromkeys(number(p, "metric-percentiles", "the metrics", low=0, high=100) for p in parts))
+
+
+def percentile_name(p: float) -> str:
+    """vLLM's name of a percentile: `p99`, `p99.9`."""
+    return f"p{int(p) if int(p) == p else p}"
+
+
 def serving_metrics(
-    result: Result, *, percentiles: Sequence[float] = (50, 90, 99), limits: Mapping[str, float] | None = None
-) -> dict[str, Any]:
+    result: Result, *, metrics: Sequence[str] = METRICS, percentiles: Sequence[float] = PERCENTILES,
+    limits: Mapping[str, float] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """The numbers of `vllm bench serve --save-result`, under its keys. None where nothing finished.
 
     `limits` in ms make `request_goodput`. ITL needs a result of the engine 'serving'; it is None for others.
-    Raises ParameterError for a percentile outside [0, 100] or a bad limit.
+    Raises UnknownNameError for another metric, ParameterError for a percentile outside [0, 100] or a bad limit.
     """
+    for name in metrics:
+        if name not in METRICS:
+            raise unknown_name("metric", name, METRICS)
     for p in percentiles:
         number(p, "percentiles", "serving_metrics", low=0, high=100)
     w, done = result.workload, result.done
@@ -90,13 +119,21 @@ def serving_metrics(
         "request_goodput": goodput(result, limits) if limits else None,
         "output_throughput": per_second[1], "total_token_throughput": per_second[2],
     }  # fmt: skip
-    tpot = tpot_ms(result)
-    for name, values in (("ttft", ttft_ms(result)), ("tpot", tpot[~np.isnan(tpot)]), ("e2el", e2el_ms(result))):
-        out |= _summary(name, values, np.ones(values.size, np.int64), percentiles)
-    if result.served is None:
-        return out | _summary("itl", np.empty(0), np.empty(0, np.int64), percentiles)
-    lengths, counts = result.served.gaps.counted()
-    return out | _summary("itl", _ms(result, lengths * result.tick), counts, percentiles)
+    for name in metrics:
+        out |= _summary(name, *_values(result, name), percentiles)
+    return out
+
+
+def _values(result: Result, name: str) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The values of a metric in ms, and how often each occurs."""
+    if name == "itl":
+        if result.served is None:
+            return np.empty(0), np.empty(0, np.int64)
+        lengths, counts = result.served.gaps.counted()
+        return _ms(result, lengths * result.tick), counts
+    values = {"ttft": ttft_ms, "tpot": tpot_ms, "e2el": e2el_ms}[name](result)
+    values = values[~np.isnan(values)]
+    return values, np.ones(values.size, np.int64)
 
 
 def _summary(
@@ -104,7 +141,7 @@ def _summary(
 ) -> dict[str, float | None]:
     """Mean, median, standard deviation and percentiles of values that occur so often, as of all of them one by one."""
     keys = [f"mean_{name}_ms", f"median_{name}_ms", f"std_{name}_ms"]
-    keys += [f"p{int(p) if int(p) == p else p}_{name}_ms" for p in percentiles]
+    keys += [f"{percentile_name(p)}_{name}_ms" for p in percentiles]
     if not values.size:
         return dict.fromkeys(keys)
     order = np.argsort(values, kind="stable")

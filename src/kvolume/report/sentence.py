@@ -6,24 +6,48 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from kvolume.clock import parse_clock
+from kvolume.study.interval import CONFIDENCE
 
 if TYPE_CHECKING:
     from kvolume.study.comparison import Comparison
+    from kvolume.study.seeds import Replicated
+    from kvolume.study.spec import CompareSpec
 
 BASELINES = ("vllm", "fcfs")
 
 
 def heading(comparison: Comparison) -> str:
     """What was compared: the workload, its size, load, budget and clock."""
-    spec, workload = comparison.spec, comparison.workload
+    workload, rejected = comparison.workload, comparison.rows[0]["rejected"]
     load = "one burst" if math.isinf(comparison.load) else f"load {comparison.load:.3g}"
+    lost = f" ({rejected:,} rejected)" if rejected else ""
+    return f"{workload.name}: {len(workload):,} requests{lost}, {load}, {machine(comparison.spec)}"
+
+
+def seeds_heading(made: Replicated) -> str:
+    """The same of a comparison with several seeds."""
+    low, high = min(made.loads), max(made.loads)
+    load = "one burst" if math.isinf(high) else f"load {low:.3g}" + (f" to {high:.3g}" if high - low > 5e-3 else "")
+    return f"{made.name}: {len(made.runs)} seeds of {made.requests:,} requests, {load}, {machine(made.spec)}"
+
+
+def over_seeds(made: Replicated) -> str:
+    """What the intervals are, and who was best how often."""
+    first = made.spec.seed
+    wins = [made.wins(i) for i in range(len(made.runs[0]))]
+    best = max(range(len(wins)), key=wins.__getitem__)
+    said = f"Means over the seeds {first} to {first + len(made.runs) - 1}; ± is Student's {CONFIDENCE:.0%} interval."
+    if not wins[best] or len(wins) == 1:
+        return said
+    label = made.runs[0][best]["label"]
+    return f"{said} {label} has the lowest mean latency with {wins[best]} of {len(made.runs)} seeds."
+
+
+def machine(spec: CompareSpec) -> str:
+    """The budget and the clock."""
     clock = parse_clock(spec.clock)
     time = f"rounds of {1000 * clock.tick_s:g} ms" if clock.unit else f"clock {spec.clock}"
-    rejected = comparison.rows[0]["rejected"]
-    return (
-        f"{workload.name}: {len(workload):,} requests{f' ({rejected:,} rejected)' if rejected else ''}, {load}, "
-        f"{spec.kv_tokens:,} KV tokens, {time}"
-    )
+    return f"{spec.kv_tokens:,} KV tokens, {time}"
 
 
 def timing(comparison: Comparison) -> str:

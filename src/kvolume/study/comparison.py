@@ -63,6 +63,15 @@ class Comparison:
         """One row of metrics per policy, in the order of the spec; None where nothing can be said."""
         return [self._row(*each) for each in zip(self.spec.policies, self.labels, self.results, strict=True)]
 
+    @property
+    def asked(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        """The metrics of a server and the percentiles of them that were asked for; else all, and P50, P90, P99."""
+        from kvolume.engine.metrics import METRICS, PERCENTILES, parse_metrics, parse_percentiles
+
+        spec = self.spec
+        metrics = parse_metrics(spec.percentile_metrics) if spec.percentile_metrics else METRICS
+        return metrics, parse_percentiles(spec.metric_percentiles) if spec.metric_percentiles else PERCENTILES
+
     @cached_property
     def served_rows(self) -> list[dict[str, Any]]:
         """What `vllm bench serve` would report of each policy; empty unless the engine is 'serving'."""
@@ -71,9 +80,10 @@ class Comparison:
         from kvolume.engine.metrics import parse_goodput, serving_metrics
 
         limits = parse_goodput(self.spec.goodput) if self.spec.goodput else None
+        metrics, percentiles = self.asked
         return [
             {"policy": row["policy"], "label": row["label"], "status": row["status"]}
-            | serving_metrics(result, limits=limits)
+            | serving_metrics(result, metrics=metrics, percentiles=percentiles, limits=limits)
             for row, result in zip(self.rows, self.results, strict=True)
         ]
 
@@ -148,6 +158,8 @@ def compare(
     serving: str = "",
     goodput: str | None = None,
     bound: str = "fast",
+    percentile_metrics: str | None = None,
+    metric_percentiles: str | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Run several policies on one workload of `kv_tokens` and set them against a proven lower bound.
@@ -164,6 +176,7 @@ def compare(
         arrivals=arrivals, num_prompts=num_prompts, seed=seed, clock=clock, predict=predict,
         skip_oversized=skip_oversized, skip_bad_rows=skip_bad_rows, engine=engine, serving=serving, goodput=goodput,
         bound=bound,
+        percentile_metrics=percentile_metrics, metric_percentiles=metric_percentiles,
     )  # fmt: skip
     if not given:
         return run(spec, progress=progress)

@@ -23,7 +23,8 @@ class CompareSpec:
 
     `source` is a path, `-` (standard input) or the name of a built-in workload; `load` is offered KV volume over
     capacity, `request_rate` is in requests per second, `arrivals` is `recorded`, `poisson`, `gamma:cv=..` or
-    `onoff:..`; None leaves a choice to the source. Raises ParameterError or UnknownNameError.
+    `onoff:..`; None leaves a choice to the source. `goodput`, `percentile_metrics` and `metric_percentiles` are those
+    of `vllm bench serve`. Raises ParameterError or UnknownNameError.
     """
 
     source: str = DEFAULT_SOURCE
@@ -43,6 +44,8 @@ class CompareSpec:
     serving: str = ""
     goodput: str | None = None
     bound: str = "fast"
+    percentile_metrics: str | None = None
+    metric_percentiles: str | None = None
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -189,16 +192,21 @@ def _check_policies(policies: tuple[str, ...]) -> None:
 
 def _check_serving(spec: CompareSpec) -> None:
     if not spec.engine.startswith("serving"):
-        for name, value in (("serving", spec.serving), ("goodput", spec.goodput)):
-            if value:
-                raise ParameterError(f"--{name} needs --engine serving. Got --engine {spec.engine} instead.")
+        for name in ("serving", "goodput", "percentile_metrics", "metric_percentiles"):
+            if getattr(spec, name):
+                option = f"--{name.replace('_', '-')}"
+                raise ParameterError(f"{option} needs --engine serving. Got --engine {spec.engine} instead.")
         return
-    from kvolume.engine.metrics import parse_goodput
+    from kvolume.engine.metrics import parse_goodput, parse_metrics, parse_percentiles
     from kvolume.engine.serving_config import parse_serving
 
     parse_serving(spec.serving)
     if spec.goodput is not None:
         parse_goodput(spec.goodput)
+    if spec.percentile_metrics is not None:
+        parse_metrics(spec.percentile_metrics)
+    if spec.metric_percentiles is not None:
+        parse_percentiles(spec.metric_percentiles)
 
 
 def check_bound(bound: str, clock: Clock, *, serving: bool = False) -> None:

@@ -8,8 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kvolume.study.interval import Interval
+
 if TYPE_CHECKING:
     from kvolume.study.comparison import Comparison
+    from kvolume.study.seeds import Replicated
+    from kvolume.study.spec import CompareSpec
 
 BEST = "*"  # follows the best value of a column, so that it shows without colour
 LIVELOCK = "does not finish"
@@ -54,15 +58,20 @@ def columns(unit: str) -> tuple[Column, ...]:
     )
 
 
-def served_columns(goodput: bool) -> tuple[Column, ...]:
-    """The columns of what a server's users see, in milliseconds."""
-    shown = (("ttft", "TTFT, ms", (50, 99)), ("tpot", "TPOT, ms", (99,)), ("itl", "ITL, ms", (99,)))
+Shown = Sequence[tuple[str, Sequence[float]]]
+USUAL: Shown = (("ttft", (50.0, 99.0)), ("tpot", (99.0,)), ("itl", (99.0,)))  # what fits beside the rest
+
+
+def served_columns(goodput: bool, shown: Shown = USUAL) -> tuple[Column, ...]:
+    """The columns of what a server's users see, in milliseconds: the percentiles `shown` of these metrics."""
+    from kvolume.engine.metrics import percentile_name
+
     times = tuple(
         column
-        for key, group, percentiles in shown
+        for key, percentiles in shown
         for column in (
-            Column(f"mean_{key}_ms", group, "mean"),
-            *(Column(f"p{p}_{key}_ms", group, f"P{p}") for p in percentiles),
+            Column(f"mean_{key}_ms", f"{key.upper()}, ms", "mean"),
+            *(Column(f"{p}_{key}_ms", f"{key.upper()}, ms", p.upper()) for p in map(percentile_name, percentiles)),
         )
     )
     rates = (Column("output_throughput", "output", "tokens/s", "max"),)
@@ -74,9 +83,25 @@ def lines(comparison: Comparison, width: int = 100) -> list[Line]:
     served = comparison.served_rows
     out = layout(comparison.rows, comparison.unit, width)
     if served:
-        goodput = comparison.spec.goodput is not None
-        out += [Line(""), *layout(served, comparison.unit, width, served_columns(goodput))]
+        out += [Line(""), *layout(served, comparison.unit, width, _wanted(comparison.spec, comparison.asked))]
     return out
+
+
+OVER_SEEDS = ("mean_latency", "p50", "p99", "mean_per_token", "queued_share", "ratio_to_bound")
+
+
+def seed_lines(made: Replicated, width: int = 100) -> list[Line]:
+    """The table of a comparison with several seeds: means, and half the width of their intervals."""
+    out = layout(made.rows, made.unit, width, [c for c in columns(made.unit) if c.key in OVER_SEEDS])
+    if served := made.served_rows:
+        out += [Line(""), *layout(served, made.unit, width, _wanted(made.spec, made.asked))]
+    return out
+
+
+def _wanted(spec: CompareSpec, asked: tuple[Sequence[str], Sequence[float]]) -> tuple[Column, ...]:
+    """The columns that a spec asks for; the usual ones where it does not say."""
+    says = spec.percentile_metrics or spec.metric_percentiles
+    return served_columns(spec.goodput is not None, [(name, asked[1]) for name in asked[0]] if says else USUAL)
 
 
 def layout(
@@ -115,17 +140,20 @@ def number(value: float, decimals: int, compact: bool = False) -> str:
 
 def _cells(col: Column, rows: Sequence[dict[str, Any]], compact: bool) -> list[str]:
     values = [row[col.key] for row in rows]
-    known = [v for v in values if v is not None]
-    decimals = _decimals(col, known)
-    out = []
-    for value in values:
-        if value is None:
-            out.append("–")
-        elif col.kind == "share":
-            out.append(_share(value))
-        else:
-            out.append(number(value, decimals, compact))
-    return out
+    decimals = _decimals(col, [_mean(v) for v in values if v is not None])
+
+    def shown(value: float) -> str:
+        return _share(value) if col.kind == "share" else number(value, decimals, compact)
+
+    out = ["–" if v is None else shown(_mean(v)) for v in values]
+    halves = [f"±{shown(v.half)}" if isinstance(v, Interval) and v.half is not None else "" for v in values]
+    wide = max(map(len, halves))
+    return [f"{text} {half.rjust(wide)}" if half else text for text, half in zip(out, halves, strict=True)]
+
+
+def _mean(value: float | Interval) -> float:
+    """A number, or the mean of several seeds."""
+    return value.mean if isinstance(value, Interval) else value
 
 
 def _decimals(col: Column, values: Sequence[float]) -> int:
@@ -149,7 +177,8 @@ def _share(value: float) -> str:
 
 def _best(col: Column, rows: Sequence[dict[str, Any]], cells: Sequence[str]) -> set[int]:
     """The rows that show the best value of a column; none where all show the same, which tells nothing."""
-    values = {i: row[col.key] for i, row in enumerate(rows) if row[col.key] is not None and row["status"] == "finished"}
+    known = ((i, row[col.key]) for i, row in enumerate(rows) if row["status"] == "finished")
+    values = {i: _mean(value) for i, value in known if value is not None}
     if len(values) < 2:
         return set()
     best = (min if col.best == "min" else max)(values, key=values.__getitem__)
