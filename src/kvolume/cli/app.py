@@ -39,6 +39,7 @@ app.command(fit)
 _VERBS = {
     "compare": "Compare policies on one workload, and each with the best that any schedule could do.",
     "simulate": "Simulate one policy: times per request, and a timeline to look at.",
+    "sweep": "Latency against rate: policies over rates, KV budgets and seeds, and up to which rate each keeps up.",
     "certify": "Prove how low latency could be at best; for a log with finish times, how near it came.",
     "optimum": "Find the best schedule of a small workload by integer programming.",
     "policies": "List the policies, or describe one.",
@@ -92,6 +93,14 @@ WORKLOAD, OUTPUT = Group("Workload", sort_key=1), Group("Output", sort_key=3)
 Source = Annotated[
     str,
     Parameter(help="A file, - for stdin, or a built-in workload (`kvolume trace list`).", converter=_source),
+]
+Policies = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="A policy, such as svf or svf:share=0.1; repeat it for more.",
+        negative=(),
+        show_default=lambda names: ", ".join(names),
+    ),
 ]
 File = Annotated[Path, Parameter(converter=_path)]
 Json = Annotated[
@@ -209,6 +218,7 @@ __all__ = [
     "File",
     "Force",
     "Json",
+    "Policies",
     "Serving",
     "Source",
     "Workload",

@@ -15,6 +15,7 @@ from kvolume.cli.app import (
     File,
     Force,
     Json,
+    Policies,
     Source,
     Workload,
     integer_option,
@@ -27,14 +28,7 @@ def compare(
     source: Source = DEFAULT_SOURCE,
     /,
     *,
-    policy: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="A policy, such as svf or svf:share=0.1; repeat it for more.",
-            negative=(),
-            show_default=lambda names: ", ".join(names),
-        ),
-    ] = DEFAULT_POLICIES,
+    policy: Policies = DEFAULT_POLICIES,
     options: Workload | None = None,
     engine: Engine | None = None,
     seeds: Annotated[int, integer_option("Run with so many seeds: means with intervals.", group=WORKLOAD)] = 1,

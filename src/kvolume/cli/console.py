@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kvolume.study import Comparison
+    from kvolume.study.findings import Findings
     from kvolume.study.seeds import Replicated
 
 WIDTH = 100  # of tables that go to a file or a pipe
@@ -56,6 +57,18 @@ def show_seeds(made: Replicated) -> None:
     console.print()
     console.print(styled(seed_lines(made, console.width)), soft_wrap=True)
     console.print(textwrap.fill(over_seeds(made), min(console.width, WIDTH)))
+
+
+def show_sweep(findings: Findings) -> None:
+    """Heading, tables and what their last columns mean."""
+    from kvolume.report.sweep import explained, heading, lines
+    from kvolume.report.table import styled
+
+    console = _stdout()
+    console.print(heading(findings))
+    console.print()
+    console.print(styled(lines(findings, console.width)), soft_wrap=True)
+    console.print(textwrap.fill(explained(findings), min(console.width, WIDTH)))
 
 
 def _stdout() -> Console:

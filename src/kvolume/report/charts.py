@@ -5,14 +5,26 @@ The same comparison gives the same bytes: no date, fixed ids. matplotlib is impo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kvolume.errors import missing_extra
+from kvolume.report.house import (
+    BEST,
+    BUDGET,
+    COLOURS,
+    KEY_LEFT,
+    MUTED,
+    STYLES,
+    blank,
+    fold,
+    formatter,
+    house,
+    save,
+    short,
+)
 from kvolume.report.series import kv_use, queue_length
 
 if TYPE_CHECKING:
@@ -22,52 +34,18 @@ if TYPE_CHECKING:
     from kvolume.engine.result import Result
     from kvolume.study.comparison import Comparison
 
-INK, MUTED, GRID, BUDGET = "#1a1a1a", "#5c5c5c", "#e3e3e3", "#b3261e"
-# Okabe and Ito's colours, which colour-blind readers can tell apart; the line styles tell them apart in grey print.
-BEST = {"color": "#0072b2", "ls": "-", "lw": 2.3}
-COLOURS = ("#4d4d4d", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-STYLES: tuple[Any, ...] = (
-    "-",
-    (0, (5, 1.6)),
-    (0, (1.2, 1.2)),
-    (0, (6, 1.5, 1.2, 1.5)),
-    (0, (3, 1, 1, 1, 1, 1)),
-)
 BINS = 480  # of time: about as many as the width has points in print
-HOUSE = {
-    "svg.hashsalt": "kvolume",
-    "svg.fonttype": "none",
-    "font.family": ["sans-serif"],
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
-    "font.size": 9.0,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": MUTED,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "figure.facecolor": "white",
-    "path.simplify_threshold": 0.2,
-}
-WIDTH = 7.6  # inches
 ENTRY, LINE = 0.42, 0.155  # inches that an entry of the key takes, and each further line of its label
-KEY_LEFT = 0.775  # where the key in the right margin begins, as a share of the width
 
 
 def draw(comparison: Comparison, folder: Path) -> list[Path]:
     """Write every chart of a comparison into `folder`; returns the files. Raises MissingExtraError."""
-    return [_save(chart(comparison), folder / f"{name}.svg") for name, chart in CHARTS.items()]
+    return [save(chart(comparison), folder / f"{name}.svg") for name, chart in CHARTS.items()]
 
 
 def latency_cdf(comparison: Comparison) -> Figure:
     """Which share of the requests is done within which latency, a curve for each policy."""
-    figure, (axes,) = _figure(comparison, "Latency of the requests", 1, max(3.7, _key_height(comparison)))
+    figure, (axes,) = blank("Latency of the requests", _caption(comparison), 1, max(3.7, _key_height(comparison)))
     entries = []
     for i, result in _drawable(comparison):
         latency = np.sort(result.latency).astype(float)
@@ -81,11 +59,11 @@ def latency_cdf(comparison: Comparison) -> Figure:
         )
         p50, p99 = np.percentile(latency, (50, 99))
         axes.plot([p50], [0.5], "o", ms=3.2, color=_line(comparison, i)["color"])
-        entries.append((i, f"P50 {_short(p50)}, P99 {_short(p99)}"))
+        entries.append((i, f"P50 {short(p50)}, P99 {short(p99)}"))
     axes.set_xscale("log")
     axes.set_ylim(0, 1.005)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 0.9, 1], ["0", "25%", "50%", "75%", "90%", "100%"])
-    axes.xaxis.set_major_formatter(_formatter())
+    axes.xaxis.set_major_formatter(formatter())
     axes.set_xlabel(f"end-to-end latency, {_unit_name(comparison.unit)} (logarithmic)")
     _title(axes, "share of requests done within")
     axes.grid(True, which="major")
@@ -96,7 +74,8 @@ def latency_cdf(comparison: Comparison) -> Figure:
 def kv_use_chart(comparison: Comparison) -> Figure:
     """KV tokens in use over time, a panel for each policy, with the budget."""
     drawable = _drawable(comparison)
-    figure, panels = _figure(comparison, "KV cache in use", max(1, len(drawable)), 1.1 + 0.95 * max(1, len(drawable)))
+    n = max(1, len(drawable))
+    figure, panels = blank("KV cache in use", _caption(comparison), n, 1.1 + 0.95 * n)
     budget = comparison.spec.kv_tokens
     scale, unit = _time_scale(comparison)
     for axes, (i, result) in zip(panels, drawable, strict=False):
@@ -107,31 +86,31 @@ def kv_use_chart(comparison: Comparison) -> Figure:
         axes.axhline(budget, color=BUDGET, lw=1.0)
         axes.set_ylim(0, budget * 1.12)
         axes.margins(x=0.01)
-        axes.set_yticks([0, budget / 2, budget], ["0", _short(budget / 2), _short(budget)])
+        axes.set_yticks([0, budget / 2, budget], ["0", short(budget / 2), short(budget)])
         axes.grid(True, axis="x")
         used = comparison.rows[i]["kv_utilisation"]
         name = {"color": colour, "weight": "bold", "va": "bottom", "linespacing": 1.1}
-        axes.text(1.02, 0.36, _fold(comparison.labels[i]), transform=axes.transAxes, **name)
+        axes.text(1.02, 0.36, fold(comparison.labels[i]), transform=axes.transAxes, **name)
         axes.text(1.02, 0.3, f"{100 * used:.0f}% used", transform=axes.transAxes, color=MUTED, va="top", size=8)
     if drawable:
         panels[0].text(0.0, 1.03, f"budget {budget:,} tokens", transform=panels[0].transAxes, color=BUDGET, size=8)
-    panels[-1].xaxis.set_major_formatter(_formatter())
+    panels[-1].xaxis.set_major_formatter(formatter())
     panels[-1].set_xlabel(f"time, {unit}")
     return figure
 
 
 def queue_chart(comparison: Comparison) -> Figure:
     """How many requests wait over time, a curve for each policy."""
-    figure, (axes,) = _figure(comparison, "Requests waiting", 1, max(3.4, _key_height(comparison)))
+    figure, (axes,) = blank("Requests waiting", _caption(comparison), 1, max(3.4, _key_height(comparison)))
     scale, unit = _time_scale(comparison)
     entries = []
     for i, result in _drawable(comparison):
         series = queue_length(result, BINS)
         axes.stairs(series.values, series.edges / scale, baseline=None, **_line(comparison, i))
-        entries.append((i, f"at most {_short(float(series.values.max()))}"))
+        entries.append((i, f"at most {short(float(series.values.max()))}"))
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_formatter(_formatter())
-    axes.yaxis.set_major_formatter(_formatter())
+    axes.xaxis.set_major_formatter(formatter())
+    axes.yaxis.set_major_formatter(formatter())
     axes.grid(True)
     _title(axes, "requests in the queue")
     axes.set_xlabel(f"time, {unit}")
@@ -147,32 +126,8 @@ CHARTS: dict[str, Callable[[Comparison], Figure]] = {
 
 
 def _styled(chart: Callable[[Comparison], Figure], comparison: Comparison) -> Figure:
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        raise missing_extra("Drawing charts", "plot", "matplotlib") from None
-    with mpl.rc_context(HOUSE):
+    with house():
         return chart(comparison)
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    import matplotlib as mpl
-
-    with mpl.rc_context(HOUSE):
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "kvolume"})
-    return path
-
-
-def _figure(comparison: Comparison, title: str, panels: int, height: float) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
-    bottom, top = 0.48 / height, 1 - 0.72 / height
-    figure.subplots_adjust(left=0.075, right=KEY_LEFT - 0.02, bottom=bottom, top=top, hspace=0.28)
-    figure.text(0.012, 1 - 0.12 / height, title, size=12, weight="bold", color=INK, va="top")
-    figure.text(0.012, 1 - 0.34 / height, _caption(comparison), size=8.5, color=MUTED, va="top")
-    return figure, list(axes)
 
 
 def _caption(comparison: Comparison) -> str:
@@ -199,7 +154,7 @@ def _best(comparison: Comparison) -> int:
 
 def _key_height(comparison: Comparison) -> float:
     """Inches that a figure must have for its key."""
-    return 1.1 + sum(ENTRY + LINE * _fold(label).count("\n") for label in comparison.labels)
+    return 1.1 + sum(ENTRY + LINE * fold(label).count("\n") for label in comparison.labels)
 
 
 def _key(figure: Figure, comparison: Comparison, entries: list[tuple[int, str]]) -> None:
@@ -209,7 +164,7 @@ def _key(figure: Figure, comparison: Comparison, entries: list[tuple[int, str]])
     height = figure.get_figheight()
     y = height - 0.78  # inches from the bottom
     for i, number in entries:
-        label, style = _fold(comparison.labels[i]), _line(comparison, i)
+        label, style = fold(comparison.labels[i]), _line(comparison, i)
         ends = [KEY_LEFT, KEY_LEFT + 0.035]
         figure.add_artist(Line2D(ends, [y / height] * 2, transform=figure.transFigure, **style))
         more = LINE * label.count("\n")
@@ -217,7 +172,7 @@ def _key(figure: Figure, comparison: Comparison, entries: list[tuple[int, str]])
         figure.text(KEY_LEFT + 0.045, (y + 0.07) / height, label, va="top", **bold)
         figure.text(KEY_LEFT + 0.045, (y - 0.1 - more) / height, number, color=MUTED, va="top", size=8)
         y -= ENTRY + more
-    absent = [_fold(label) for i, label in enumerate(comparison.labels) if i not in dict(entries)]
+    absent = [fold(label) for i, label in enumerate(comparison.labels) if i not in dict(entries)]
     if absent:
         text = "does not finish:\n" + "\n".join(absent)
         figure.text(KEY_LEFT, (y + 0.07) / height, text, color=MUTED, va="top", size=8)
@@ -226,17 +181,6 @@ def _key(figure: Figure, comparison: Comparison, entries: list[tuple[int, str]])
 def _title(axes: Axes, text: str) -> None:
     """What the vertical axis counts, said horizontally above it."""
     axes.set_title(text, loc="left", size=9, color=MUTED, pad=5)
-
-
-def _fold(label: str, width: int = 17) -> str:
-    """A long label on several lines."""
-    out, line = [], ""
-    for piece in re.findall(r"\([^)]*\)|[^ ,:(]*[ ,:]?", label):
-        if line and len(line + piece.rstrip()) > width:
-            out.append(line.rstrip())
-            line = ""
-        line += piece
-    return "\n".join([*out, line])
 
 
 def _spread(x: Any, y: Any, most: int) -> Any:
@@ -260,18 +204,3 @@ def _time_scale(comparison: Comparison) -> tuple[float, str]:
 
 def _unit_name(unit: str) -> str:
     return "seconds" if unit == "s" else unit
-
-
-def _short(value: float) -> str:
-    """Three digits or so: 0.12, 3.4, 1,215, 131k, 2.5M."""
-    if value >= 1e6:
-        return f"{value / 1e6:.3g}M"
-    if value >= 1e4:
-        return f"{value / 1e3:.3g}k"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _formatter() -> Any:
-    from matplotlib.ticker import FuncFormatter
-
-    return FuncFormatter(lambda value, _: _short(value))

@@ -36,7 +36,7 @@ class Column:
     group: str
     title: str
     best: str = "min"
-    kind: str = "time"  # time, share, count or ratio
+    kind: str = "time"  # time, share, count, ratio or text
 
 
 def columns(unit: str) -> tuple[Column, ...]:
@@ -140,6 +140,8 @@ def number(value: float, decimals: int, compact: bool = False) -> str:
 
 def _cells(col: Column, rows: Sequence[dict[str, Any]], compact: bool) -> list[str]:
     values = [row[col.key] for row in rows]
+    if col.kind == "text":
+        return [str(value) for value in values]
     decimals = _decimals(col, [_mean(v) for v in values if v is not None])
 
     def shown(value: float) -> str:
@@ -177,6 +179,8 @@ def _share(value: float) -> str:
 
 def _best(col: Column, rows: Sequence[dict[str, Any]], cells: Sequence[str]) -> set[int]:
     """The rows that show the best value of a column; none where all show the same, which tells nothing."""
+    if col.kind == "text":
+        return set()
     known = ((i, row[col.key]) for i, row in enumerate(rows) if row["status"] == "finished")
     values = {i: _mean(value) for i, value in known if value is not None}
     if len(values) < 2:
