@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kvolume.clock import parse_clock
 from kvolume.errors import InputError, ParameterError
 from kvolume.study.backlog import pile_up
 from kvolume.study.comparison import ROW, Progress, run
@@ -110,10 +111,10 @@ class SweepSpec:
         return cls(base=base, **lists)
 
     def digest(self) -> str:
-        """A hash of the spec and of what is in its source: the same sweep, the same results."""
+        """A hash of the spec, of its clock and of what is in its source: the same sweep, the same results."""
         path = Path(self.base.source)
-        data = path.read_bytes() if path.is_file() else b""
-        return hashlib.sha256(self.to_json().encode() + hashlib.sha256(data).digest()).hexdigest()
+        data = hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
+        return hashlib.sha256(f"{self.to_json()}{parse_clock(self.base.clock)}{data}".encode()).hexdigest()
 
 
 def run_cell(sweep: SweepSpec, cell: Cell) -> Records:
