@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from kvolume.study import Comparison
     from kvolume.study.findings import Findings
     from kvolume.study.seeds import Replicated
+    from kvolume.study.table import Line
 
 WIDTH = 100  # of tables that go to a file or a pipe
 
@@ -35,40 +37,35 @@ def paths(written: Iterable[Path], *, to_stderr: bool = False) -> None:
 def show(comparison: Comparison) -> None:
     """Heading, table, sentence and timing of a comparison."""
     from kvolume.report.sentence import heading, sentence, timing
-    from kvolume.report.table import styled
     from kvolume.study.table import lines
 
-    console = _stdout()
-    console.print(heading(comparison))
-    console.print()
-    console.print(styled(lines(comparison, console.width)), soft_wrap=True)
-    console.print(textwrap.fill(sentence(comparison), min(console.width, WIDTH)))
-    console.print(timing(comparison), style="dim")
+    _print(heading(comparison), partial(lines, comparison), sentence(comparison))
+    _stdout().print(timing(comparison), style="dim")
 
 
 def show_seeds(made: Replicated) -> None:
     """Heading, table and sentence of a comparison with several seeds."""
     from kvolume.report.sentence import over_seeds, seeds_heading
-    from kvolume.report.table import styled
     from kvolume.study.table import seed_lines
 
-    console = _stdout()
-    console.print(seeds_heading(made))
-    console.print()
-    console.print(styled(seed_lines(made, console.width)), soft_wrap=True)
-    console.print(textwrap.fill(over_seeds(made), min(console.width, WIDTH)))
+    _print(seeds_heading(made), partial(seed_lines, made), over_seeds(made))
 
 
 def show_sweep(findings: Findings) -> None:
     """Heading, tables and what their last columns mean."""
     from kvolume.report.sweep import explained, heading, lines
+
+    _print(heading(findings), partial(lines, findings), explained(findings))
+
+
+def _print(heading: str, table: Callable[[int], Iterable[Line]], text: str) -> None:
     from kvolume.report.table import styled
 
     console = _stdout()
-    console.print(heading(findings))
+    console.print(heading)
     console.print()
-    console.print(styled(lines(findings, console.width)), soft_wrap=True)
-    console.print(textwrap.fill(explained(findings), min(console.width, WIDTH)))
+    console.print(styled(table(console.width)), soft_wrap=True)
+    console.print(textwrap.fill(text, min(console.width, WIDTH)))
 
 
 def _stdout() -> Console:
