@@ -16,6 +16,7 @@ from kvolume.vllm.harness import Job
 from tests.engine.serving_cases import case, exact
 
 # The proxies of one-bit are given: learned in sample, they would be others in a server, which knows only the past.
+COSTS = "linear:base=8e-3,request=3e-5,kv_token=3e-8,prefill_token=6e-5,prefill_pair=7.3e-9"
 POLICIES = ("vllm", "fcfs", "fair-svf", "svf", "sjf:admission=greedy", "one-bit:rule=worst-case,T=60,admission=greedy")
 
 
@@ -25,7 +26,7 @@ def test_finish_times_are_those_of_the_serving_engine_in_nanoseconds(harness: An
     """With chunked prefill, long-prefill caps, preemptions and recomputed tokens; first admissions too."""
     from kvolume.vllm.scheduler import Scheduler
 
-    it, clock = case(seed), parse_clock("linear")
+    it, clock = case(seed), parse_clock(COSTS)
     workload, config = exact(it.workload), replace(it.config, enable_chunked_prefill=True)
     simulated = simulate(workload, policy, kv_tokens=it.kv_tokens, clock=clock, engine="serving", serving=config)
     given = prepare(workload, parse(policy), it.kv_tokens, clock, holding="engine")

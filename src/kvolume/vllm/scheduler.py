@@ -48,8 +48,8 @@ class Layer:
         self._measured: tuple[int, int] | None = None
         compat.adopt(PolicyQueue)
         compat.adopt(ObservedQueue)
-        scheduler.waiting = ObservedQueue(scheduler.waiting, self.queue) if self.observes else self.queue
         self.steps = StepLog(scheduler, given.step_log) if given.step_log else None
+        scheduler.waiting = ObservedQueue(scheduler.waiting, self.queue) if self.observes else self.queue
 
     # --- around a step ---------------------------------------------------------------------------------------
 

@@ -40,8 +40,9 @@ class StepClock:
         step = self.schedule(*args, **kwargs)
         if self.works:
             try:
+                counts = self.counts.of(step)  # of an empty step too: it says who has finished
                 if step.total_num_scheduled_tokens:
-                    self.in_flight.append((step, begin, self.counts.of(step)))
+                    self.in_flight.append((step, begin, counts))
             except Exception as error:
                 self._stop(error)
         return step
