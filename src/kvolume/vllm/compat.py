@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kvolume.geometry import attention_pairs
 from kvolume.policy.rules import MOST_SHARED_BLOCKS
 
 TESTED = ((0, 20), (0, 33))
@@ -191,31 +190,3 @@ def ended(request: Any) -> bool | None:
 def prefills(request: Any) -> bool:
     """Is a running request still being prefilled, so that it need not make a token in every step?"""
     return bool(request.num_computed_tokens < request.num_tokens - 1)
-
-
-class StepCounts:
-    """What steps compute, as a clock charges it and `engine.serving` counts it (kvolume.study.steps.COLUMNS)."""
-
-    def __init__(self, scheduler: Any) -> None:
-        self.scheduler = scheduler
-        self.admitted: dict[str, tuple[int, int]] = {}  # preemptions so far, and tokens known at the last admission
-        self.admissions = 0
-
-    def of(self, step: Any) -> dict[str, int]:
-        """The counts of a step that has just been scheduled; a prefill is counted with the last token of its chunk."""
-        held = prefill = pairs = 0
-        for name in getattr(step, "finished_req_ids", ()):
-            self.admitted.pop(name, None)
-        for name, tokens in step.num_scheduled_tokens.items():
-            request = self.scheduler.requests[name]
-            if name not in self.admitted or self.admitted[name][0] != request.num_preemptions:
-                self.admitted[name] = request.num_preemptions, request.num_tokens
-                self.admissions += 1
-            after = int(request.num_computed_tokens)
-            before = after - tokens
-            held += after
-            if before < self.admitted[name][1]:
-                prefill += tokens
-                pairs += attention_pairs(before, after)
-        return {"running": len(step.num_scheduled_tokens), "kv_tokens": held, "prefill_tokens": prefill, "pairs": pairs}
-

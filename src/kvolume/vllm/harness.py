@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from kvolume.clock import UNIT, Clock
-from kvolume.vllm import compat, tiny
+from kvolume.vllm import tiny
+from kvolume.vllm.counts import StepCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ def drive(
     record: bool = True, each_step: Callable[[Any], None] | None = None, most_steps: int = 10**7,
 ) -> Trace:  # fmt: skip
     """Run jobs (in order of arrival) to their end. `depth` 2: step n+1 is scheduled before step n is known."""
-    trace, in_flight, counts = Trace(), deque[tuple[Any, Any, int]](), compat.StepCounts(scheduler)
+    trace, in_flight, counts = Trace(), deque[tuple[Any, Any, int]](), StepCounts(scheduler)
     layer = getattr(scheduler, "_kvolume", None)
     if layer is not None:
         layer.clock = lambda: trace.ticks

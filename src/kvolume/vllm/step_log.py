@@ -16,6 +16,7 @@ from typing import Any
 from kvolume.errors import ParameterError
 from kvolume.study.steps import KIND
 from kvolume.vllm import compat
+from kvolume.vllm.counts import StepCounts
 from kvolume.vllm.guard import log
 
 Row = dict[str, int]
@@ -28,7 +29,7 @@ class StepClock:
     def __init__(self, scheduler: Any, write: Callable[[Row], None]) -> None:
         self.scheduler, self.write = scheduler, write
         self.schedule, self.update = scheduler.schedule, scheduler.update_from_output
-        self.counts = compat.StepCounts(scheduler)
+        self.counts = StepCounts(scheduler)
         self.in_flight: deque[tuple[Any, int, Row]] = deque()
         self.end, self.busy, self.works = 0, False, True
         scheduler.schedule = self.timed_schedule
