@@ -43,7 +43,9 @@ class Layer:
         self.rules = Rules(scheduler, policy, self.book, self.guard, self.queue)
         self.observes = given.mode == "observe"
         self.orders_victims = isinstance(policy.eviction, LargestVolume) and not self.observes
-        self.skips = hasattr(scheduler, "skipped_waiting")
+        # vLLM's own order serves a second queue first; bare arrival order leaves it so, step for step
+        bare = isinstance(policy.order, Arrival) and isinstance(policy.admission, Greedy)
+        self.skips = hasattr(scheduler, "skipped_waiting") and not bare
         self.reason = "memory"  # of the preemptions that happen now
         self._measured: tuple[int, int] | None = None
         compat.adopt(PolicyQueue)
