@@ -21,7 +21,7 @@ def test_serve_fills_in_the_flags_and_says_so(capsys: Any):
     assert argv[:5] == ["vllm", "serve", "m", "--scheduler-cls", "kvolume.vllm.Scheduler"]
     assert json.loads(argv[6]) == {"a": 1, "kvolume": {"policy": "sjf:admission=greedy"}}
     assert "policy sjf:admission=greedy, mode on: added --scheduler-cls kvolume.vllm.Scheduler" in err
-    assert launch.METRICS in err
+    assert "/metrics" not in err
 
 
 @pytest.mark.parametrize(
@@ -40,10 +40,13 @@ def test_serve_refuses_with_a_sentence(arguments: list[str], message: str):
         launch.command(arguments, None, None, {}, dry_run=True)
 
 
-def test_a_metrics_folder_that_is_set_is_kept(tmp_path: Any):
-    made = launch.command(["m"], None, "observe", {launch.METRICS: str(tmp_path)}, dry_run=True)
-    assert made.environ[launch.METRICS] == str(tmp_path)
+def test_the_environment_is_left_as_it_is_and_missing_metrics_are_announced():
+    environ = {"VLLM_PLUGINS": "other", "A": "b"}
+    made = launch.command(["m"], None, "observe", environ, dry_run=True)
+    assert made.environ == environ
     assert made.argv[-1] == '{"kvolume": {"mode": "observe"}}'
+    assert made.notes[-1] == "VLLM_PLUGINS leaves kvolume out: its metrics will not be on /metrics"
+    assert len(launch.command(["m"], None, None, {"VLLM_PLUGINS": "a,kvolume"}, dry_run=True).notes) == 1
 
 
 def test_the_entry_point_acts_when_and_only_when_asked(harness: Any, monkeypatch: pytest.MonkeyPatch):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -13,9 +12,7 @@ from typing import Any, NamedTuple
 
 from kvolume.errors import MissingExtraError, ParameterError
 from kvolume.vllm import settings
-
-SCHEDULER = "kvolume.vllm.Scheduler"
-METRICS = "PROMETHEUS_MULTIPROC_DIR"
+from kvolume.vllm.plugin import SCHEDULER
 
 
 class Launch(NamedTuple):
@@ -29,7 +26,7 @@ class Launch(NamedTuple):
 def command(
     arguments: Sequence[str], policy: str | None, mode: str | None, environ: Mapping[str, str], *, dry_run: bool = False
 ) -> Launch:
-    """Complete the arguments of `vllm serve`; a dry run looks for no program and makes no folder.
+    """Complete the arguments of `vllm serve`; a dry run looks for no program.
 
     Raises ParameterError or UnknownNameError for what cannot be done, MissingExtraError without vLLM.
     """
@@ -49,11 +46,9 @@ def command(
     checked = settings.load(config, environ)
     added = ["--scheduler-cls", SCHEDULER, "--additional-config", json.dumps(config)]
     notes.append(f"policy {checked.policy}, mode {checked.mode}: added {shlex.join(added)}")
-    environ = dict(environ)
-    if METRICS not in environ:
-        environ[METRICS] = "a new folder" if dry_run else tempfile.mkdtemp(prefix="kvolume-metrics-")
-        notes.append(f"{METRICS} is {environ[METRICS]}: kvolume's metrics appear on /metrics")
-    return Launch([*(["vllm"] if dry_run else find()), "serve", *rest, *added], environ, notes)
+    if "kvolume" not in environ.get("VLLM_PLUGINS", "kvolume").split(","):
+        notes.append("VLLM_PLUGINS leaves kvolume out: its metrics will not be on /metrics")
+    return Launch([*(["vllm"] if dry_run else find()), "serve", *rest, *added], dict(environ), notes)
 
 
 def find() -> list[str]:

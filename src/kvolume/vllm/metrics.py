@@ -1,19 +1,81 @@
 """What the plug-in did, on vLLM's own /metrics, with the prefix `kvolume:`.
 
-The scheduler lives in the engine's process and /metrics in the API server's: they share what is counted through
-prometheus_client's multi-process folder. `kvolume serve` makes that folder; otherwise start the server with
-PROMETHEUS_MULTIPROC_DIR set to an empty one. Counting is plain arithmetic; it is handed over once a second.
+The scheduler lives in the engine's process and /metrics in the API server's. Where PROMETHEUS_MULTIPROC_DIR is set
+(vLLM does so itself for several API servers), both use that folder. Otherwise the API server's process makes a folder
+(`share`, called by the plug-in's entry point before the engine starts), shows on its /metrics what is counted there,
+and removes it when it ends. Counting is plain arithmetic; it is handed over once a second.
 """
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
+import os
+import shutil
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from kvolume.vllm.guard import log
+
+THEIRS, OURS = "PROMETHEUS_MULTIPROC_DIR", "KVOLUME_METRICS_DIR"  # the folder of every metric, and that of ours alone
 LENGTHS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 ERRORS = (-4096, -1024, -256, -64, -16, -4, 0, 4, 16, 64, 256, 1024, 4096)
 EVERY_S = 1.0
+
+
+_made: set[str] = set()  # folders that this process made: what it counts itself is in its own registry
+
+
+def share() -> None:
+    """In the API server's process, before the engine's starts: a folder for the engine's counts, shown on /metrics."""
+    if THEIRS in os.environ or OURS in os.environ:
+        return
+    from prometheus_client import REGISTRY
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    folder = os.environ[OURS] = tempfile.mkdtemp(prefix="kvolume-metrics-")
+    _made.add(folder)
+    atexit.register(_remove, folder, os.getpid())
+    MultiProcessCollector(REGISTRY, path=folder)  # type: ignore[no-untyped-call]
+
+
+def _remove(folder: str, maker: int) -> None:
+    if os.getpid() == maker:  # not in a fork of it
+        shutil.rmtree(folder, ignore_errors=True)
+        os.environ.pop(OURS, None)
+
+
+@cache
+def _shared_value() -> Any:
+    """prometheus_client's class of values that live in files."""
+    from prometheus_client.values import MultiProcessValue
+
+    return MultiProcessValue()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _where() -> Iterator[None]:
+    """Metrics that are made inside live in the folder that the API server's process made, if it made one.
+
+    prometheus_client reads both when it makes a metric; everybody else's metrics stay where they are.
+    """
+    folder = os.environ.get(OURS)
+    if folder is None or folder in _made or THEIRS in os.environ or not os.path.isdir(folder):
+        yield
+        return
+    from prometheus_client import values
+
+    before, values.ValueClass = values.ValueClass, _shared_value()
+    os.environ[THEIRS] = folder
+    try:
+        yield
+    finally:
+        values.ValueClass = before
+        del os.environ[THEIRS]
 
 
 @cache
@@ -57,9 +119,15 @@ class Metrics:
         self.finished: list[tuple[float, int]] = []  # predicted, true
         self._given: Counter[tuple[str, str]] = Counter()
         self.next_s = 0.0  # when to hand over again, by time.monotonic()
+        if multiprocessing.parent_process() is not None and not {THEIRS, OURS} & set(os.environ):
+            log.info("kvolume: for its metrics on /metrics, set %s to an empty folder for the server", THEIRS)
 
     def publish(self, faults: Counter[str], waiting: int, oldest_s: float) -> None:
         """Hand over what has been counted since the last time."""
+        with _where():
+            self._publish(faults, waiting, oldest_s)
+
+    def _publish(self, faults: Counter[str], waiting: int, oldest_s: float) -> None:
         families = _families()
         if families is None:
             self.finished.clear()
