@@ -1,11 +1,11 @@
 """What the plug-in gains in vLLM's real scheduler, in simulated seconds: policies side by side on the same requests.
 
-    python benchmarks/vllm_benefit.py [--requests 2000] [--load 1.0] [--out FILE.json]
+    python benchmarks/vllm_benefit.py [--requests 2000] [--loads 0.95 1.1] [--out FILE.json]
 
 vLLM's scheduler and cache manager are the installed ones, with the plug-in or without; only the GPU is simulated: an
 iteration takes what the roofline clock of --clock says, and the cache holds the tokens that fit beside the weights.
 Requests end by themselves (a stop token), so that lengths can be learned; they are told exactly (`hints`), or not at
-all (`none`: then there is one running mean, since these workloads name no clients). A Poisson stream comes at --load
+all (`none`: then there is one running mean, since these workloads name no clients). A Poisson stream comes at a load
 times the rate at which stock vLLM starts requests in the middle of the burst.
 """
 
@@ -24,7 +24,6 @@ import numpy as np
 
 from kvolume import Workload
 from kvolume.clock import Clock, parse_clock
-from kvolume.report.table import markdown
 from kvolume.vllm import harness, priority
 from kvolume.vllm.scheduler import Scheduler
 
@@ -102,22 +101,23 @@ def measured(key: tuple[str, str, str, str], w: Workload, arrival_s: Any, finish
 
 def table(runs: list[Run]) -> str:
     """Markdown; in brackets, the ratio to stock fcfs on the same requests."""
-    head = ("lengths", "arrivals", "told", "policy", "mean s", "P99 s", "mean s/token", "P95 s/token", "tokens/s",
-            "preempted")  # fmt: skip
+    titles = ("lengths", "arrivals", "told", "policy", "mean s", "P99 s", "mean s/token", "P95 s/token", "tokens/s",
+              "preempted")  # fmt: skip
     stock = {r[:2]: r for r in runs if r.policy == STOCK}
-    rows = []
+    lines = [f"| {' | '.join(titles)} |", "|:--|:--|:--|:--|--:|--:|--:|--:|--:|--:|"]
     for r in runs:
         base = stock[r[:2]]
         cells = [f"{x:.3g} ({x / y:.2f})" for x, y in zip(r[4:8], base[4:8], strict=True)]
         told = "–" if r.policy == STOCK else r.told
-        rows.append([r.lengths, r.arrivals, told, r.policy, *cells, f"{r.tokens_per_s:,.0f}", f"{r.preemptions}"])
-    return markdown(head, rows)
+        row = (r.lengths, r.arrivals, told, r.policy, *cells, f"{r.tokens_per_s:,.0f}", f"{r.preemptions}")
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=2000)
-    parser.add_argument("--load", type=float, default=1.0)
+    parser.add_argument("--loads", nargs="+", type=float, default=[0.95, 1.1])
     parser.add_argument("--lengths", nargs="+", choices=LENGTHS, default=list(LENGTHS))
     parser.add_argument("--clock", default="roofline:model=llama-3.1-8b,gpu=h100")
     parser.add_argument("--max-num-seqs", type=int, default=256)
@@ -128,10 +128,11 @@ def main() -> int:
     for name in args.lengths:
         w = Workload.synthetic(LENGTHS[name], args.requests, seed=0)
         rate = 0.0
-        for arrivals in ("burst", f"Poisson, load {args.load:g}"):
-            arrival_s = np.zeros(args.requests)
-            if arrivals != "burst":
-                arrival_s = np.cumsum(np.random.default_rng(1).exponential(1 / (args.load * rate), args.requests))
+        for load in (None, *args.loads):
+            arrivals, arrival_s = "burst", np.zeros(args.requests)
+            if load is not None:
+                arrivals = f"load {load:g}"
+                arrival_s = np.cumsum(np.random.default_rng(1).exponential(1 / (load * rate), args.requests))
             for told in ("hints", "none"):
                 for policy in POLICIES:
                     if told == "none" and policy in TELLS_NOTHING:

@@ -36,7 +36,8 @@ def run(llm: Any) -> dict[str, Any]:
     from vllm.sampling_params import StructuredOutputsParams
 
     def hinted(most: int, **more: Any) -> Any:
-        return SamplingParams(max_tokens=most, extra_args={"predicted_output_len": most}, **({"temperature": 0.0} | more))
+        more = {"temperature": 0.0} | more
+        return SamplingParams(max_tokens=most, extra_args={"predicted_output_len": most}, **more)
 
     prompts = ["once upon a time " * k for k in (5, 1, 4, 2, 6, 3)]
     requests = {

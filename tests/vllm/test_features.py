@@ -316,3 +316,24 @@ def test_slices_with_pipeline_parallelism_are_refused(harness: Any):
     refuse(scheduler, Settings())
     with pytest.raises(ParameterError, match=r"slice_tokens needs pipeline_parallel_size 1\. Got 2"):
         refuse(scheduler, Settings(slice_tokens=8))
+
+
+# --- lengths that are learned ----------------------------------------------------------------------------------
+
+
+def test_a_burst_without_hints_is_reordered_as_lengths_are_learned(harness: Any, monkeypatch: Any):
+    """Two clients, one with short answers: once that is known, its waiting requests pass the other's."""
+    from kvolume.vllm.scheduler import Scheduler
+
+    def tweak(request: Any, i: int) -> None:
+        request.max_tokens, request.sampling_params.stop_token_ids = 200, [255]
+
+    todo = [Job(20, 60 if k % 2 else 6, 0, 0, {"client": "long" if k % 2 else "short"}) for k in range(300)]
+    tweaked(harness, monkeypatch, tweak)
+    monkeypatch.setattr(harness, "token", lambda i, position: 255 if position == todo[int(i)].output else 7)
+    scheduler = harness.make(Scheduler, kv_blocks=60, max_num_seqs=8, settings={"policy": "svf:admission=greedy"})
+    trace = harness.drive(scheduler, todo)
+    assert [len(trace.made[str(k)]) for k in range(300)] == [job.output for job in todo]
+    clients = [int(i) % 2 for i in trace.admitted]
+    assert 20 < sum(clients[:64]) < 44  # at first nobody knows
+    assert sum(clients[90:170]) == 0

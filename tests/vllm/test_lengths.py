@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kvolume.geometry import volume
 from kvolume.vllm.hints import NONE, Hint
-from kvolume.vllm.lengths import ENOUGH_OF_A_CLIENT, ENOUGH_OF_ALL, Lengths
+from kvolume.vllm.lengths import ENOUGH_OF_A_CLIENT, ENOUGH_OF_ALL, STRANGER, Lengths
 
 
 def learn(lengths: Lengths, outputs: list[int], client: str = "a", hint: Hint = NONE, ended: bool = True) -> None:
@@ -40,6 +41,26 @@ def test_a_client_whose_hints_run_short_loses_trust_and_can_regain_it():
     assert lengths.predict(Hint(1.0), "honest", 1000) == (1, "hint")
     learn(lengths, [500] * 40, "liar", Hint(490.0))
     assert lengths.predict(Hint(490.0), "liar", 1000) == (490, "hint")
+
+
+def test_a_new_name_for_every_request_buys_no_trust_and_costs_nobody_with_a_history():
+    lengths = Lengths()
+    learn(lengths, [20] * STRANGER, "known", Hint(20.0))
+    for k in range(20):
+        learn(lengths, [500], f"liar {k}", Hint(1.0))
+    for client in ("liar 20", "", "liar 3"):
+        assert lengths.predict(Hint(1.0), client, 1000)[1] != "hint"
+    assert lengths.predict(Hint(20.0), "known", 1000) == (20, "hint")
+    learn(lengths, [20] * STRANGER, "new", Hint(20.0))
+    assert lengths.predict(Hint(20.0), "new", 1000) == (20, "hint")
+
+
+def test_before_anything_is_learned_the_rest_of_the_context_is_no_prediction():
+    """A chat without max_tokens may fill the model's context: its longer prompt does not make it the smaller request."""
+    context, lengths = 8192, Lengths()
+    volumes = [volume(s, lengths.predict(NONE, "", context - s)[0]) for s in (10, 1000, 5000)]
+    assert volumes == sorted(volumes)
+    assert lengths.predict(NONE, "", 100) == (100, "max_tokens")
 
 
 def test_hints_can_be_turned_off():

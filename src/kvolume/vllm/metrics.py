@@ -40,7 +40,7 @@ def share() -> None:
     folder = os.environ[OURS] = tempfile.mkdtemp(prefix="kvolume-metrics-")
     _made.add(folder)
     atexit.register(_remove, folder, os.getpid())
-    MultiProcessCollector(REGISTRY, path=folder)  # type: ignore[no-untyped-call]
+    MultiProcessCollector(REGISTRY, path=folder)
 
 
 def _remove(folder: str, maker: int) -> None:
@@ -54,7 +54,7 @@ def _shared_value() -> Any:
     """prometheus_client's class of values that live in files."""
     from prometheus_client.values import MultiProcessValue
 
-    return MultiProcessValue()  # type: ignore[no-untyped-call]
+    return MultiProcessValue()
 
 
 @contextmanager

@@ -174,5 +174,7 @@ class Book:
         self.order = self.policy.order.fit(self._scale(float(np.median(volumes)), float(output.mean())))
         for ticket in self.tickets.values():
             if ticket.waiting:
+                if ticket.source not in ("hint", "class"):  # what has been learned since it came
+                    ticket.told, ticket.source = self.lengths.predict(ticket.hint, ticket.client, ticket.most)
                 self._key(ticket)
         return True
