@@ -1,8 +1,8 @@
-"""Send a burst of long and short requests to a running server and show the order in which they are answered.
+"""Send a burst of long and short requests to a server and show the order in which they are answered.
 
-    python examples/vllm/burst.py [--url http://127.0.0.1:8000] [--requests 24] [--no-hints]
+    python examples/vllm/burst.py [--url http://127.0.0.1:8000] [--requests 80] [--no-hints]
 
-Needs nothing but Python. Prints one line per request as its answer arrives, then how well the order of the answers
+Waits up to ten minutes for the server to answer. Prints one line per request as its answer arrives, then how well the order of the answers
 follows the order of arrival and that of the KV volumes (1: exactly, 0: not at all).
 """
 
@@ -24,14 +24,26 @@ def agreement(values: list[int]) -> float:
     return sum(1 if a < b else -1 for a, b in pairs) / max(1, len(pairs))
 
 
+def model_of(url: str) -> str:
+    """The model that the server serves, as soon as it does."""
+    deadline = time.monotonic() + 600
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/v1/models", timeout=10) as answer:
+                return str(json.load(answer)["data"][0]["id"])
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+
+
 def main() -> None:
     args = argparse.ArgumentParser(description="Who is answered first?")
     args.add_argument("--url", default="http://127.0.0.1:8000")
-    args.add_argument("--requests", type=int, default=24)
+    args.add_argument("--requests", type=int, default=80)
     args.add_argument("--no-hints", action="store_true", help="say nothing of the output length (max_tokens is known)")
     given = args.parse_args()
-    with urllib.request.urlopen(f"{given.url}/v1/models") as answer:
-        model = json.load(answer)["data"][0]["id"]
+    model = model_of(given.url)
     rng = random.Random(1)
     jobs = [(rng.randint(5, 90), rng.choice([8, 16, 64, 150])) for _ in range(given.requests)]
     begin = time.monotonic()

@@ -273,7 +273,11 @@ def test_a_streaming_session_is_fed_in_pieces(harness: Any, policy: str, asynchr
 @pytest.mark.parametrize("policy", POLICIES)
 def test_each_data_parallel_rank_orders_its_own_queue(harness: Any, policy: str):
     """What a rank's scheduler is given beside requests: it reports who has finished, and may hold prefills back."""
+    import vllm.v1.core.sched.scheduler as stock
+
     from kvolume.vllm.scheduler import Scheduler
+
+    held_back = "throttle_prefills" in inspect.signature(stock.Scheduler.schedule).parameters  # since 0.24
 
     def run(base: Any) -> list[Any]:
         ranks = [
@@ -286,7 +290,7 @@ def test_each_data_parallel_rank_orders_its_own_queue(harness: Any, policy: str)
         schedules: list[Any] = []
         while any(rank.has_requests() for rank in ranks):
             for k, rank in enumerate(ranks):
-                step = rank.schedule(len(schedules) % 7 < 3)
+                step = rank.schedule(*[len(schedules) % 7 < 3] * held_back)
                 schedules.append(tuple(step.num_scheduled_tokens.items()))
                 outputs = rank.update_from_output(step, harness._output(step, rank))
                 for group in outputs.values():
@@ -296,10 +300,6 @@ def test_each_data_parallel_rank_orders_its_own_queue(harness: Any, policy: str)
         assert all(rank.kv_cache_manager.usage == 0 for rank in ranks)
         return schedules
 
-    import vllm.v1.core.sched.scheduler as stock
-
-    if "throttle_prefills" not in inspect.signature(stock.Scheduler.schedule).parameters:
-        pytest.skip("before 0.24 a rank's prefills are not held back")
     mine = run(Scheduler)
     if policy.startswith("fcfs"):
         assert mine == run(stock.Scheduler)

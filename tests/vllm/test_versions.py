@@ -28,8 +28,8 @@ def test_the_scheduler_tests_pass_on(version: str, own_process: dict[str, str], 
                            text=True, check=True)  # fmt: skip
     assert f"{version}{os.sep}vllm" in which.stdout
     options = ["-o", "addopts=", "-x", "-p", "no:cacheprovider"]
-    files = ["tests/vllm/test_harness.py", "tests/vllm/test_fire.py", "tests/vllm/test_fallbacks.py"]
-    command = [sys.executable, "-m", "pytest", *options, *files]
+    names = ("harness", "fire", "fallbacks", "features")
+    command = [sys.executable, "-m", "pytest", *options, *(f"tests/vllm/test_{name}.py" for name in names)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=580, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
     assert " passed" in done.stdout
