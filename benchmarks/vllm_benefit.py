@@ -1,6 +1,6 @@
 """What the plug-in gains in vLLM's real scheduler, in simulated seconds: policies side by side on the same requests.
 
-    python benchmarks/vllm_benefit.py [--requests 2000] [--loads 1.05] [--out FILE.json]
+    python benchmarks/vllm_benefit.py [--requests 2000] [--loads 0.95 1.1] [--out FILE.json]
 
 vLLM's scheduler and cache manager are the installed ones, with the plug-in or without; only the GPU is simulated: an
 iteration takes what the roofline clock of --clock says, and the cache holds the tokens that fit beside the weights.
@@ -117,7 +117,7 @@ def table(runs: list[Run]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=2000)
-    parser.add_argument("--loads", nargs="+", type=float, default=[1.05])
+    parser.add_argument("--loads", nargs="+", type=float, default=[0.95, 1.1])
     parser.add_argument("--lengths", nargs="+", choices=LENGTHS, default=list(LENGTHS))
     parser.add_argument("--clock", default="roofline:model=llama-3.1-8b,gpu=h100")
     parser.add_argument("--max-num-seqs", type=int, default=256)
