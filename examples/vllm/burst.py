@@ -2,8 +2,8 @@
 
     python examples/vllm/burst.py [--url http://127.0.0.1:8000] [--requests 80] [--no-hints]
 
-Waits up to ten minutes for the server to answer. Prints one line per request as its answer arrives, then how well the order of the answers
-follows the order of arrival and that of the KV volumes (1: exactly, 0: not at all).
+Waits up to ten minutes for the server to answer. Prints one line per request as its answer arrives, then how well the
+order of the answers follows the order of arrival and that of the KV volumes (1: exactly, 0: not at all).
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def main() -> None:
         urllib.request.urlopen(sent, timeout=300).read()
         done.append(i)
         s, o = jobs[i]
-        print(f"{time.monotonic() - begin:6.2f} s  request {i:3d}  {s:3d} + {o:3d} tokens  volume {priority(s, o):6d}")
+        now = time.monotonic() - begin
+        print(f"{now:6.2f} s  request {i:3d}  {s:3d} + {o:3d} tokens  volume {priority(s, o):6d}\n", end="", flush=True)
 
     with ThreadPoolExecutor(given.requests) as pool:
         for i in range(given.requests):

@@ -56,7 +56,7 @@ def test_a_new_name_for_every_request_buys_no_trust_and_costs_nobody_with_a_hist
 
 
 def test_before_anything_is_learned_the_rest_of_the_context_is_no_prediction():
-    """A chat without max_tokens may fill the model's context: its longer prompt does not make it the smaller request."""
+    """A chat without max_tokens may fill the context: its longer prompt does not make it the smaller request."""
     context, lengths = 8192, Lengths()
     volumes = [volume(s, lengths.predict(NONE, "", context - s)[0]) for s in (10, 1000, 5000)]
     assert volumes == sorted(volumes)
