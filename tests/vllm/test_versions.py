@@ -28,7 +28,7 @@ def test_the_scheduler_tests_pass_on(version: str, own_process: dict[str, str], 
                            text=True, check=True)  # fmt: skip
     assert f"{version}{os.sep}vllm" in which.stdout
     options = ["-o", "addopts=", "-x", "-p", "no:cacheprovider"]
-    names = ("harness", "fire", "fallbacks", "features")
+    names = ("harness", "fire", "fallbacks", "features", "sessions")
     command = [sys.executable, "-m", "pytest", *options, *(f"tests/vllm/test_{name}.py" for name in names)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=580, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
