@@ -13,7 +13,8 @@ from kvolume.errors import KvolumeError
 from kvolume.vllm import launch, plugin
 
 
-def test_serve_fills_in_the_flags_and_says_so(capsys: Any):
+def test_serve_fills_in_the_flags_and_says_so(capsys: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("VLLM_PLUGINS", raising=False)
     given = ["--policy", "sjf:admission=greedy", "--", "m", "--additional-config", '{"a": 1}']
     assert main(["serve", "--dry-run", *given]) == 0
     out, err = capsys.readouterr()
