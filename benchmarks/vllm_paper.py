@@ -39,6 +39,9 @@ POLICIES = {  # what the paper does: reorder the queue, leave admission to the e
     "one-bit": "one-bit:admission=greedy",
     "svf": "svf:admission=greedy",
 }
+THE_PAPERS = list(POLICIES)
+PRIORITY = "priority"  # vLLM's own policy, with kvolume.vllm.priority as the value; no plug-in
+POLICIES |= {PRIORITY: None, "fair-svf": "fair-svf"}  # the second is the plug-in's default
 PAPER = {  # arXiv 2606.22327: A100 80GB, Llama-3.1-8B-Instruct, burst of 2,000: average, P95 s/token, tokens/s
     ("lmsys", "fcfs"): (2.46, 10.24, 3338), ("lmsys", "sjf"): (1.01, 4.86, 3230),
     ("lmsys", "one-bit"): (1.56, 6.22, 3362), ("lmsys", "svf"): (0.89, 3.76, 3239),
@@ -64,7 +67,7 @@ def model_folder(name: str, most: int) -> Path:
 
 
 def engine(args: argparse.Namespace, policy: str | None) -> Any:
-    """A fresh engine under stock fcfs (policy None) or under the plug-in."""
+    """A fresh engine without the plug-in (policy None) or with it."""
     from vllm import LLM
 
     options: dict[str, Any] = {
@@ -76,6 +79,8 @@ def engine(args: argparse.Namespace, policy: str | None) -> Any:
         options["block_size"] = 32
     if args.blocks:
         options["num_gpu_blocks_override"] = args.blocks
+    if args.only == PRIORITY:
+        options["scheduling_policy"] = "priority"
     if policy is not None:
         options["scheduler_cls"] = "kvolume.vllm.Scheduler"
         options["additional_config"] = {"kvolume": {"policy": policy}}
@@ -86,7 +91,10 @@ def drive(core: Any, s: np.ndarray, o: np.ndarray, arrival_s: np.ndarray, vocabu
     """Send the requests at their times and wait for all; latencies in seconds from sending to the last token."""
     from vllm import SamplingParams
 
+    from kvolume.vllm import priority
+
     rng = np.random.default_rng(0)
+    volumes = [priority(*pair) for pair in zip(s.tolist(), o.tolist(), strict=True)]  # fcfs does not look at them
     begin, sent, due = time.perf_counter(), 0, {}
     latency = np.full(s.size, np.nan)
     while np.isnan(latency).any():
@@ -97,7 +105,7 @@ def drive(core: Any, s: np.ndarray, o: np.ndarray, arrival_s: np.ndarray, vocabu
                 extra_args={"predicted_output_len": int(o[sent])},
             )  # fmt: skip
             prompt = {"prompt_token_ids": rng.integers(3, vocabulary, s[sent]).tolist()}
-            core.add_request(str(sent), prompt, params)
+            core.add_request(str(sent), prompt, params, priority=volumes[sent])
             due[str(sent)] = sent, time.perf_counter()
             sent += 1
         if not core.has_unfinished_requests():
@@ -174,7 +182,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--lengths", nargs="+", choices=LENGTHS, default=list(LENGTHS))
     parser.add_argument("--rates", nargs="+", type=float, default=[float("inf"), 8.0, 32.0], help="inf is a burst")
-    parser.add_argument("--policies", nargs="+", choices=POLICIES, default=list(POLICIES))
+    parser.add_argument("--policies", nargs="+", choices=POLICIES, default=THE_PAPERS)
     parser.add_argument("--max-model-len", type=int, default=4096)
     parser.add_argument("--blocks", type=int, default=0, help="KV blocks; 0: what the memory gives")
     parser.add_argument("--out", type=Path)
