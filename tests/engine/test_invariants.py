@@ -30,7 +30,7 @@ def test_i1_conservation(small: Small, policy: str) -> None:
 def test_i2_memory_never_over_the_budget(small: Small, policy: str) -> None:
     """Counted again from the stays in the cache, round by round."""
     result = run(small, policy)
-    held = dict.fromkeys(range(int(result.episodes.end.max())), 0)
+    held = dict.fromkeys(range(int(result.episodes.end.max(initial=0))), 0)
     for row, begin, end, kept in zip(*result.episodes, strict=True):
         for k in range(end - begin):
             held[begin + k] += small.workload.prompt_tokens[row] + kept + k + 1
