@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import Any, Literal
 
 import numpy as np
@@ -17,8 +18,9 @@ from kvolume.errors import ParameterError, unknown_name
 from kvolume.policy import Planner, Policy, parse
 from kvolume.workload import Workload
 
-Engine = Literal["auto", "rounds", "leap", "serving", "serving-steps"]
-ENGINES = ("auto", "rounds", "leap", "serving", "serving-steps")
+Engine = Literal["auto", "rounds", "leap", "serving", "serving-steps", "vllm"]
+ENGINES = ("auto", "rounds", "leap", "serving", "serving-steps", "vllm")
+GROUP = "kvolume.engines"  # entry points of engines that stand above this room: the user's own vLLM
 
 
 def simulate(
@@ -37,7 +39,8 @@ def simulate(
     `engine`: `rounds` steps every round in plain Python and is the specification; `leap` is compiled, leaps from
     event to event and gives the same result; `auto` takes leap where it can. `serving` is what vLLM's scheduler does
     with blocks, chunked prefill and preemption, set up by the options `serving`, on the largest whole number of
-    blocks in `kv_tokens`; `serving-steps` is its specification in plain Python. `progress(done, total)` is called
+    blocks in `kv_tokens`; `serving-steps` is its specification in plain Python; `vllm` is the scheduler of the vLLM
+    that is installed, with a simulated GPU. `progress(done, total)` is called
     now and then. Times of the Result are in the workload's unit.
 
     Raises InputError for a request that can never fit (unless `skip_oversized`: it is then counted as rejected),
@@ -47,7 +50,7 @@ def simulate(
     if isinstance(clock, str):
         clock = parse_clock(clock)
     kv_tokens = budget(kv_tokens, clock)
-    if engine in ("serving", "serving-steps"):
+    if engine in ("serving", "serving-steps", "vllm"):
         return _serve(workload, planner, kv_tokens, clock, engine, serving, skip_oversized, progress)
     if serving is not None:
         raise ParameterError(f"The serving options need engine='serving'. Got engine={engine!r} instead.")
@@ -79,7 +82,10 @@ def _serve(
     check_served(workload, config, kv_tokens)
     instance = prepare(workload, planner, kv_tokens, clock, skip_oversized=skip_oversized, holding="engine",
                        caps=config.caps(kv_tokens))  # fmt: skip
-    if engine == "serving" and serving_leap.can_run(planner):
+    if engine == "vllm":
+        (oracle,) = entry_points(group=GROUP, name="vllm")
+        run, seconds = timed(oracle.load(), instance, config, progress)
+    elif engine == "serving" and serving_leap.can_run(planner):
         run, seconds = serving_leap.run(instance, config, progress)
     else:
         engine = "serving-steps"

@@ -54,10 +54,15 @@ class Trace:
 
 def fitting(f: Callable[..., Any], **values: Any) -> Any:
     """Call `f` with those of the arguments that its version knows."""
+    known = _parameters(f)
+    return f(**values) if known is None else f(**{k: v for k, v in values.items() if k in known})
+
+
+@cache
+def _parameters(f: Callable[..., Any]) -> frozenset[str] | None:
+    """The names of its parameters; None where it takes any."""
     known = inspect.signature(f).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in known.values()):
-        return f(**values)
-    return f(**{k: v for k, v in values.items() if k in known})
+    return None if any(p.kind is p.VAR_KEYWORD for p in known.values()) else frozenset(known)
 
 
 @cache
@@ -66,6 +71,7 @@ def _prepare() -> str:
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_TARGET_DEVICE", "cpu")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1")  # the simulated GPU has no positions to run out of
     from vllm import platforms
     from vllm.platforms import current_platform  # noqa: F401  (vLLM looks first)
     from vllm.platforms.cpu import CpuPlatform
@@ -80,7 +86,8 @@ def _prepare() -> str:
 def make(
     scheduler: Callable[..., Any] | None = None, *, kv_blocks: int = 1023, block: int = 16, max_num_seqs: int = 256,
     token_budget: int = 2048, max_model_len: int = 4096, caching: bool = False, asynchronous: bool = False,
-    queue_policy: str = "fcfs", window: int = 0, settings: dict[str, Any] | None = None, **more: Any,
+    queue_policy: str = "fcfs", window: int = 0, enable_chunked_prefill: bool = True,
+    settings: dict[str, Any] | None = None, **more: Any,
 ) -> Any:  # fmt: skip
     """A scheduler with `kv_blocks` usable blocks; by default vLLM's own. `settings` are kvolume's.
 
@@ -97,7 +104,7 @@ def make(
     config = VllmConfig(
         scheduler_config=SchedulerConfig(
             max_num_seqs=max_num_seqs, max_num_batched_tokens=token_budget, max_model_len=max_model_len,
-            enable_chunked_prefill=True, is_encoder_decoder=False, async_scheduling=asynchronous,
+            enable_chunked_prefill=enable_chunked_prefill, is_encoder_decoder=False, async_scheduling=asynchronous,
             policy=queue_policy, **more,
         ),
         model_config=fitting(
