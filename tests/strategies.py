@@ -22,6 +22,11 @@ POLICIES = (
     "alpha-protection", "alpha-protection:alpha=0.2,beta=0.2", "alpha-protection:alpha=0.25",
 )  # fmt: skip
 
+PLANNERS = (
+    "gsa", "gsa:alpha=1.5,tau0=3", "gsa-spec", "gsa-spec:alpha=1.3", "gba", "gba:alpha=2,beta=3", "gba-d",
+    "gba-d:alpha=2,beta=3",
+)  # fmt: skip
+
 CLOCKS = (
     "linear:base=8e-3",
     "linear:base=8e-3,request=1e-3,prefill_token=1e-4",

@@ -90,7 +90,7 @@ def _check_state_is_left_alone(planner: Planner, workload: Workload, kv_tokens: 
     waiting = [i.request(j) for j in range(len(i))]
     state = State(int(i.arrival.max()), kv_tokens, waiting)
     before = repr(state)
-    plans = [repr(planner.plan(state)) for _ in range(2)]
+    plans = [repr(i.policy.plan(state)) for _ in range(2)]
     if repr(state) != before:
         raise PolicyError(f"Policy '{planner.name}' changes the state that it is given; work on state.copy().")
     if plans[0] != plans[1]:

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
-from tests.strategies import POLICIES
+from tests.strategies import PLANNERS, POLICIES
 
 from kvolume import ParameterError, PolicyError, UnknownNameError, Workload, simulate
 from kvolume.policy import Arrival, Entry, Latest, LookAhead, Order, Policy, catalogue, find, parse, registry
@@ -14,7 +14,7 @@ from kvolume.policy.policy import Policy as PolicyClass
 from kvolume.testing import check_policy
 
 
-@pytest.mark.parametrize("text", POLICIES)
+@pytest.mark.parametrize("text", POLICIES + PLANNERS)
 def test_every_built_in_passes_the_conformance_suite(text: str) -> None:
     check_policy(text)
 
@@ -31,7 +31,8 @@ def test_every_entry_is_made_by_its_defaults_and_describes_itself(entry: Entry) 
 def test_defaults_are_look_ahead_and_latest_and_vllm_is_greedy() -> None:
     for entry in catalogue():
         policy = parse(entry.id)
-        assert isinstance(policy, PolicyClass)
+        if not isinstance(policy, PolicyClass):
+            continue
         own = {"vllm": "greedy", "fair-svf": "greedy", "peak": "peak", "alpha-protection": "protected"}
         expected = own.get(entry.id, "look-ahead")
         assert policy.admission.name == expected

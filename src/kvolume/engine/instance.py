@@ -11,7 +11,8 @@ import numpy.typing as npt
 from kvolume.clock import Caps, Clock
 from kvolume.errors import InputError, ParameterError, PolicyError
 from kvolume.geometry import Holding, peak, volume
-from kvolume.policy import Columns, Order, Planner, Policy, Request, Scale
+from kvolume.policy import Columns, Order, Planner, Policy, Request, Scale, Setting
+from kvolume.predict import Exact
 from kvolume.workload import PrefixBlocks, Workload
 
 Ints = npt.NDArray[np.int64]
@@ -90,17 +91,22 @@ def prepare(
     rows = workload.arrival_order() if (np.diff(arrival) < 0).any() else np.arange(len(workload))
     rows = rows[~rejected[rows]] if rejected.any() else rows
     arrival, s, o = arrival[rows], s[rows], o[rows]
-    told = o if workload.predicted is None else workload.predicted[rows]
-    predicted = policy.knowledge.reveal(told, o) if isinstance(policy, Policy) else told
+    knowledge = getattr(policy, "knowledge", Exact())
+    column = getattr(workload, knowledge.column)
+    column = workload.predicted if column is None else column
+    told = o if column is None else column[rows]
+    predicted = knowledge.reveal(told, o)
     seen = seen_prompt(s, holding)
     most = kv_tokens - seen
     if workload.upper is not None:
         most = np.minimum(most, workload.upper[rows])
     guess = o if predicted is o else np.clip(np.ceil(predicted).astype(np.int64), 1, most)
     keys: npt.NDArray[Any] = arrival
+    columns = Columns(np.arange(rows.size), arrival, seen, predicted)
+    if hasattr(policy, "fit"):
+        policy = policy.fit(Setting(columns, kv_tokens, clock))
     fitted = None
     if isinstance(policy, Policy):
-        columns = Columns(np.arange(rows.size), arrival, seen, predicted)
         fitted = policy.order.fit(_scale(columns, caps or Caps(kv_tokens), clock))
         keys = fitted.keys(columns)
         if keys.shape != rows.shape or keys.dtype.kind not in "iuf" or np.isnan(keys).any():

@@ -1,16 +1,16 @@
-"""The fast engine: recognises the three-answer form of a policy and hands it to a compiled kernel."""
+"""The fast engine: recognises the three-answer form of a policy, or a planner of ours, and hands it to its kernel."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kvolume.clock import UNIT, Clock
 from kvolume.engine.instance import Instance, prepare
+from kvolume.engine.leap_planners import kernel_of
 from kvolume.engine.result import NEVER, Episodes, Run, Segments
 from kvolume.engine.watch import Progress, announced, timed, watched
 from kvolume.geometry import volume
@@ -36,7 +36,7 @@ from kvolume.workload import Workload
 if TYPE_CHECKING:
     from kvolume.engine.kernels import state as k
 
-Kernel = Callable[[Instance, Policy, Progress | None], Run]
+Kernel = Callable[[Instance, Any, Progress | None], Run]
 
 
 def can_run(policy: Planner, instance: Instance | None = None) -> bool:
@@ -47,7 +47,7 @@ def can_run(policy: Planner, instance: Instance | None = None) -> bool:
     if type(policy) is Reserving:
         exact = instance is not None and instance.exact and instance.clock.unit
         return exact and type(policy.order) is ArrivalShare and type(policy.admission) is LookAhead
-    return (
+    return kernel_of(policy) is not None or (
         isinstance(policy, Policy)
         and type(policy).plan is Policy.plan
         and type(policy.admission) in (LookAhead, Greedy, Peak, Protected)
@@ -59,9 +59,13 @@ def can_run(policy: Planner, instance: Instance | None = None) -> bool:
 def run(instance: Instance, progress: Progress | None = None) -> tuple[Run, float]:
     """Simulate, and how many seconds that took; equal to `rounds.run` on every instance."""
     policy = instance.policy
+    own = kernel_of(policy)
+    if own is not None:
+        _warm_up(own, policy)
+        return timed(own, instance, policy, progress)
     assert isinstance(policy, Policy)
     kernel = _kernel(instance, policy)
-    _warm_up(kernel)
+    _warm_up(kernel, Reserving(ArrivalShare(Arrival(), 0.5)) if kernel is _easy else Policy(Arrival()))
     return timed(kernel, instance, policy, progress)
 
 
@@ -77,12 +81,16 @@ def _kernel(i: Instance, policy: Policy) -> Kernel:
     return _general
 
 
-@cache
-def _warm_up(kernel: Kernel) -> None:
+_warm: set[Kernel] = set()
+
+
+def _warm_up(kernel: Kernel, policy: Planner) -> None:
     """Compile a kernel, or load it from its cache, on the smallest instance, so that no run is timed with it."""
-    policy = Reserving(ArrivalShare(Arrival(), 0.5)) if kernel is _easy else Policy(Arrival())
-    with announced():
-        kernel(prepare(Workload([0], [1], [1]), policy, 2, UNIT), policy, None)
+    if kernel not in _warm:
+        instance = prepare(Workload([0], [1], [1]), policy, 2, UNIT)
+        with announced():
+            kernel(instance, instance.policy, None)
+        _warm.add(kernel)
 
 
 def _ahead(i: Instance, policy: Policy, progress: Progress | None) -> Run:

@@ -20,13 +20,22 @@ NEVER = -1
 class Episodes(NamedTuple):
     """Every stay of a request in the KV cache, in order of admission; an evicted request has several.
 
-    In round `begin + k`, k = 0 .. end - begin - 1, the request holds prompt + kept + k + 1 tokens.
+    In round `begin + k`, k = 0 .. end - begin - 1, the request holds prompt + kept + k + 1 tokens, unless the policy
+    pauses requests: the rounds of a pause add none (Run.held).
     """
 
     request: Ints  # row of the workload
     begin: Ints  # first round
     end: Ints  # first round after it
     kept: Ints  # output tokens kept from earlier stays
+
+
+class Steps(NamedTuple):
+    """A quantity that is `base + slope * round` from each of the rounds `at` until the next."""
+
+    at: Ints
+    base: Ints
+    slope: Ints
 
 
 class Segments(NamedTuple):
@@ -50,6 +59,7 @@ class Run:
     kv_token_ticks: float  # integral of held KV tokens over time
     finished: bool  # False: the policy cycled (livelock) and was stopped
     served: Served | None = None  # of the serving engine
+    held: Steps | None = None  # KV tokens held, where requests pause; else they follow from the stays
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +90,7 @@ class Result:
     wall_seconds: float = field(repr=False, default=0.0)
     notes: tuple[str, ...] = field(repr=False, default=())
     served: Served | None = field(repr=False, default=None)  # of the serving engine
+    held: Steps | None = field(repr=False, default=None)  # KV tokens held, where requests pause
 
     @property
     def unit(self) -> str:

@@ -2,18 +2,19 @@
 
 In round t (of whatever length the clock gives it): requests that have arrived join the queue; the policy plans;
 evictions, then starts are carried out; every running request that is not paused makes one token; those that made
-their last one leave at the end of the round. Each invariant of ARCHITECTURE.md is asserted as it goes.
+their last one leave at the end of the round. The plan's memory is carried to the next plan, and never looked at.
+Where nobody works, time passes to the next arrival, or round by round if the plan names a round to wake up in.
+Each invariant of ARCHITECTURE.md is asserted as it goes.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from time import monotonic
 
 import numpy as np
 
 from kvolume.engine.instance import Instance
-from kvolume.engine.result import NEVER, Episodes, Run, Segments
+from kvolume.engine.result import NEVER, Episodes, Run, Segments, Steps
 from kvolume.engine.watch import Progress
 from kvolume.errors import PolicyError
 from kvolume.geometry import attention_pairs
@@ -32,19 +33,21 @@ class _Rounds:
         n, policy = len(instance), instance.policy
         self.i, self.policy, self.clock = instance, policy, instance.clock
         seed = policy.seed if isinstance(policy, Policy) else 0
-        self.patience = policy.eviction.patience if isinstance(policy, Policy) else UNLIMITED
+        rule = policy.eviction if isinstance(policy, Policy) else policy
+        self.patience = getattr(rule, "patience", UNLIMITED)
         self.state = State(0, instance.kv_tokens, random=first_random(seed))
         self.progress, self.told = progress, monotonic()
         self.tick = 0
         self.arrived = 0  # requests 0..arrived-1 have arrived
         self.barren = 0  # evicting rounds since the last completion or arrival
         self.start, self.first = np.full(n, NEVER), np.full(n, NEVER)
-        self.finish, self.joined = np.full(n, NEVER), np.full(n, NEVER)
-        self.start_round = np.full(n, NEVER)
+        self.finish, self.joined = np.full(n, NEVER), np.full(n, NEVER)  # joined: the first plan since it arrived
         self.evicted = np.zeros(n, np.int64)
         self.stays: list[list[int]] = []  # request, begin, end, kept
         self.stay_of: dict[int, list[int]] = {}
         self.segments: list[tuple[int, int]] = []
+        self.held: list[tuple[int, int]] = []  # round, KV tokens
+        self.pauses = False
         self.kv_token_ticks = 0
 
     def run(self) -> Run:
@@ -55,16 +58,20 @@ class _Rounds:
             self.join()
             self.outgrow()
             plan = self.policy.plan(self.state)
+            self.state.memory = self.state.memory if plan.memory is None else plan.memory
             self.evict(plan)
             self.admit(plan)
             if self.barren >= self.patience:
                 finished = False
                 break
-            if not self.state.running and not plan.evictions:  # nobody may start, though nobody runs
-                if self.arrived == len(self.i):
+            if len(self.state.running) == len(plan.pauses) and not plan.evictions and plan.wake_up is None:
+                if self.arrived < len(self.i):  # nobody works, though somebody is here: wait for company
+                    self.idle_until(int(self.i.arrival[self.arrived]))
+                elif not self.state.closed:
+                    self.state.closed = True
+                else:
                     finished = False
                     break
-                self.idle_until(int(self.i.arrival[self.arrived]))
                 continue
             self.advance(plan)
             self.tell()
@@ -75,9 +82,16 @@ class _Rounds:
         if not self.clock.unit:
             segments = Segments(*np.array(self.segments, np.int64).reshape(-1, 2).T)
         return Run(
-            self.start, self.first, self.finish, self.evicted, self.start_round > self.joined,
-            Episodes(*columns), segments, self.kv_token_ticks, finished,
+            self.start, self.first, self.finish, self.evicted, self.start > self.joined,
+            Episodes(*columns), segments, self.kv_token_ticks, finished, held=self.held_steps(),
         )  # fmt: skip
+
+    def held_steps(self) -> Steps | None:
+        """KV tokens round by round, where pauses keep them from following from the stays."""
+        if not self.pauses:
+            return None
+        at, base = np.array([*self.held, (self.state.now, 0)], np.int64).T
+        return Steps(at, base, np.zeros_like(at))
 
     def tell(self) -> None:
         """Report how many have finished, four times a second."""
@@ -96,7 +110,7 @@ class _Rounds:
         while self.arrived < len(i) and i.arrival[self.arrived] <= self.tick:
             j = self.arrived
             self.state.waiting.append(i.request(j))
-            self.joined[j] = self.state.now
+            self.joined[j] = self.tick
             self.arrived += 1
             self.barren = 0
 
@@ -112,18 +126,13 @@ class _Rounds:
             state.random = plan.random
         for victim in plan.evictions:
             state.running = [r for r in state.running if r is not victim]
-            kept = victim.generated if plan.keep else 0
-            request = replace(victim.request, kept=kept, guess=victim.guess, admissions=victim.request.admissions + 1)
+            request = victim.evicted(plan.keep)
             state.waiting.append(request)
             self.stay_of.pop(request.id)[2] = state.now
             self.evicted[request.id] += 1
         if plan.evictions:
             state.waiting.sort(key=lambda r: r.id)
             self.barren += 1
-            if plan.starts:
-                raise PolicyError(
-                    f"Policy '{self.policy.name}' evicts and starts in round {state.now}; it may do one of the two."
-                )
 
     def admit(self, plan: Plan) -> None:
         state = self.state
@@ -135,7 +144,7 @@ class _Rounds:
             state.start(Start(*start))
             request = start.request
             if self.start[request.id] == NEVER:
-                self.start[request.id], self.start_round[request.id] = self.tick, state.now
+                self.start[request.id] = self.tick
             stay = [request.id, state.now, NEVER, request.kept]
             self.stays.append(stay)
             self.stay_of[request.id] = stay
@@ -150,8 +159,12 @@ class _Rounds:
         paused = {id(r) for r in plan.pauses}
         working = [r for r in state.running if id(r) not in paused]
         prefill = [s.request.prompt + s.request.kept for s in plan.starts]
-        held = sum(r.holds for r in working) + sum(r.holds - 1 for r in state.running if id(r) in paused)
-        took = self.clock.iteration(len(working), held, sum(prefill), sum(attention_pairs(0, n) for n in prefill))
+        batch = sum(r.holds for r in working)
+        held = batch + sum(r.holds - 1 for r in state.running if id(r) in paused)
+        pairs = sum(attention_pairs(0, n) for n in prefill)
+        took = self.clock.iteration(len(working), batch, sum(prefill), pairs)  # who is paused is not read
+        self.held.append((state.now, held))
+        self.pauses |= bool(paused)
         self.segments.append((state.now, self.tick))
         self.kv_token_ticks += held * took
         self.tick += took

@@ -15,7 +15,7 @@ from kvolume.engine.result import Result, Run, in_unit
 from kvolume.engine.serving_config import ServingConfig, check_servable, check_served, parse_serving, whole_blocks
 from kvolume.engine.watch import Progress, timed
 from kvolume.errors import ParameterError, unknown_name
-from kvolume.policy import Planner, Policy, parse
+from kvolume.policy import Planner, parse
 from kvolume.workload import Workload
 
 Engine = Literal["auto", "rounds", "leap", "serving", "serving-steps", "vllm"]
@@ -105,7 +105,7 @@ def _result(workload: Workload, i: Instance, run: Run, engine: str, seconds: flo
     stays = run.episodes
     return Result(
         workload=workload,
-        policy=i.policy.label if isinstance(i.policy, Policy) else i.policy.name,
+        policy=getattr(i.policy, "label", i.policy.name),
         kv_tokens=i.kv_tokens,
         clock=clock,
         engine=engine,
@@ -122,4 +122,5 @@ def _result(workload: Workload, i: Instance, run: Run, engine: str, seconds: flo
         segments=run.segments,
         wall_seconds=seconds,
         served=run.served,
+        held=run.held,
     )

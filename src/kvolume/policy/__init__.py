@@ -1,7 +1,7 @@
 """Policies: the contract, the built-in orders, admissions and evictions, and their names."""
 
 from kvolume.policy.admission import Admission, Greedy, LookAhead, Peak, Protected
-from kvolume.policy.contract import Columns, Plan, Planner, Request, Running, Scale, Start, State
+from kvolume.policy.contract import Columns, Plan, Planner, Request, Running, Scale, Setting, Start, State
 from kvolume.policy.dominant import MachineTime
 from kvolume.policy.easy import Reserving
 from kvolume.policy.eviction import All, AtRandom, Eviction, LargestVolume, LastInOrder, Latest
@@ -14,5 +14,6 @@ __all__ = [
     "Admission", "AgedVolume", "All", "Arrival", "ArrivalShare", "AtRandom", "Columns", "Entry", "Eviction",
     "Greedy", "LargestVolume", "LastInOrder", "Latest", "LongestOutput", "LookAhead", "MachineTime", "Order",
     "Parameter", "Peak", "Plan", "Planner", "Policy", "Protected", "Request", "Reserving", "Running", "Scale",
+    "Setting",
     "ShortestOutput", "Shuffled", "Start", "State", "Volume", "catalogue", "find", "parse", "register",
 ]  # fmt: skip

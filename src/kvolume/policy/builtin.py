@@ -8,6 +8,7 @@ from kvolume.errors import ParameterError, unknown_name
 from kvolume.policy.dominant import MachineTime
 from kvolume.policy.easy import Reserving
 from kvolume.policy.order import Arrival, LongestOutput, Order, ShortestOutput, Shuffled
+from kvolume.policy.planners import PLANNERS
 from kvolume.policy.policy import Policy
 from kvolume.policy.registry import COMMON, Entry, Parameter, three_answers
 from kvolume.policy.svf import AgedVolume, ArrivalShare, Volume
@@ -173,4 +174,4 @@ def _alias(id: str, target: str, summary: str) -> Entry:
     return Entry(id, summary, entry.make, entry.parameters, entry.knowledge, entry.guarantee, entry.paper, target)
 
 
-BUILTIN += tuple(_alias(*alias) for alias in _ALIASES)
+BUILTIN += PLANNERS + tuple(_alias(*alias) for alias in _ALIASES)

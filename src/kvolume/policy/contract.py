@@ -8,13 +8,14 @@ randomness only through the state's generator):
   eviction   who leaves when memory runs out?     latest, largest remaining volume, all, at random
 
 `Policy` (policy.py) turns the three into the one general method, `plan(state) -> Plan`, which an engine drives;
-an algorithm that needs more implements `plan` itself. No policy ever sees a true output length.
+an algorithm that needs more implements `plan` itself. What it must remember from round to round (a phase, a stage)
+travels through the engine: `Plan.memory` becomes the next `State.memory`. No policy ever sees a true output length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -62,6 +63,11 @@ class Running:
         """Twice the volume that it is still expected to take."""
         return int(twice_volume(self.request.prompt + self.generated, self.left))
 
+    def evicted(self, keep: bool) -> Request:
+        """The request as it waits once it has left the cache."""
+        kept = self.generated if keep else 0
+        return replace(self.request, kept=kept, guess=self.guess, admissions=self.request.admissions + 1)
+
 
 @dataclass(slots=True)
 class State:
@@ -75,6 +81,8 @@ class State:
     lane_volume: float = 0.0  # A: the part of it that went through the arrival lane
     random: int = first_random(0)
     block: int = 1  # KV tokens are handed out in blocks of this many; 1 in the papers' model
+    memory: object | None = None  # what the policy's last plan left for it; None before the first
+    closed: bool = False  # nothing more arrives, and the policy would wait for ever: an engine says it only then
 
     @property
     def need(self) -> int:
@@ -106,7 +114,8 @@ class State:
     def copy(self) -> State:
         """A copy whose queues can be changed without touching this one."""
         return State(self.now, self.kv_tokens, list(self.waiting), list(self.running),
-                     self.admitted_volume, self.lane_volume, self.random, self.block)  # fmt: skip
+                     self.admitted_volume, self.lane_volume, self.random, self.block, self.memory,
+                     self.closed)  # fmt: skip
 
 
 def needed(running: Iterable[Running], block: int = 1) -> int:
@@ -125,14 +134,18 @@ class Start(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do in the coming round. Evictions come first; paused requests keep their KV and make no token."""
+    """What to do in the coming round: evictions, then starts; who is paused keeps its KV and makes no token.
+
+    A request may be evicted and started again in one round; `Running.evicted` is what it then starts from.
+    """
 
     starts: tuple[Start, ...] = ()
     pauses: tuple[Running, ...] = ()
     evictions: tuple[Running, ...] = ()
     keep: bool = True  # evicted requests keep their generated tokens
     random: int | None = None  # the generator's state after the plan
-    wake_up: int | None = None  # round before which nothing changes unless something arrives or completes
+    wake_up: int | None = None  # a round that the policy waits for: until then rounds pass even if nobody runs
+    memory: object | None = None  # an immutable value, for the next State.memory; None: as before
 
 
 class Planner(Protocol):
@@ -146,6 +159,17 @@ class Planner(Protocol):
     def plan(self, state: State) -> Plan:
         """What to do in the coming round. Must not change `state`."""
         ...
+
+    # Optional, looked up by name: `label` (the name in reports), `patience` (as Eviction's), `knowledge` (predict:
+    # what it is told of lengths), `fit(setting) -> Planner` (thresholds and the like, made before the first round).
+
+
+class Setting(NamedTuple):
+    """What a policy may be fitted to: the requests as it will know them, the budget and the clock."""
+
+    requests: Columns
+    kv_tokens: int
+    clock: Clock
 
 
 class Columns(NamedTuple):

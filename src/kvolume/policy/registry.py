@@ -143,4 +143,5 @@ def parse(text: str) -> Planner:
     entry = find(name)
     check_keys(values, entry.parameters, f"policy {name}")
     policy = entry.make(values)
-    return replace(policy, name=text.strip()) if isinstance(policy, Policy) else policy
+    own = getattr(policy, "__dataclass_fields__", {})
+    return replace(policy, name=text.strip()) if "name" in own else policy  # type: ignore[type-var]

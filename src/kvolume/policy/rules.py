@@ -56,3 +56,17 @@ def block_key(block: int, size: int, request: int, prompt: int, chain: int, ids:
     if last < prompt and last // tokens < ids:
         return chain * tokens + last % tokens
     return -1 - (request << 32) - block
+
+
+def staggered_slots(s: int, tau: int, m: int) -> int:
+    """Jobs of prompt s that may run tau rounds each, job j from round floor(j tau/k) on, within m tokens: k (SPS).
+
+    The largest k with  k s + (k tau + k + tau - gcd(k, tau))/2 <= m, which is the exact peak of that timetable
+    (derived; it gives every constant of arXiv 2601.22996). 1 at least: s + tau <= m. The peak rises with k, and the
+    gcd is in 1..tau, so only two k are in question.
+    """
+    most = 2 * m // (2 * s + tau + 1)
+    a, b = most, tau
+    while b > 0:
+        a, b = b, a % b
+    return most if 2 * most * s + most * tau + most + tau - a <= 2 * m else most - 1

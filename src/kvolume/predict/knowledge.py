@@ -20,6 +20,7 @@ class Knowledge:
     """
 
     in_sample = False
+    column = "predicted"  # of the workload, that `reveal` is given: predicted, or the bounds lower and upper
 
     def learn(self, predicted: Lengths, output: Lengths) -> Any:
         """Statistics of requests whose true lengths are known, for `told`."""
@@ -40,6 +41,20 @@ class Exact(Knowledge):
 
     def told(self, predicted: Lengths, learned: Any) -> Lengths:
         return predicted
+
+
+@dataclass(frozen=True)
+class Lower(Exact):
+    """Only a lower bound on the length: the workload's column `lower`, or the prediction where there is none."""
+
+    column = "lower"
+
+
+@dataclass(frozen=True)
+class Upper(Exact):
+    """Only an upper bound on the length: the workload's column `upper`, or the prediction where there is none."""
+
+    column = "upper"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.engine.result import Result
+from kvolume.engine.result import Result, Steps
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -20,16 +20,10 @@ class Series(NamedTuple):
     values: Floats
 
 
-class Steps(NamedTuple):
-    """A quantity that is `base + slope * round` from each of the rounds `at` until the next."""
-
-    at: Ints
-    base: Ints
-    slope: Ints
-
-
 def kv_steps(result: Result) -> Steps:
     """KV tokens held in each round: it rises by one per running request and falls when one leaves."""
+    if result.held is not None:
+        return result.held
     stays = result.episodes
     first = result.workload.prompt_tokens[stays.request] + stays.kept + 1 - stays.begin
     at, base, slope = _summed(
