@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from kvolume.engine.instance import Instance, Ints
-from kvolume.engine.result import Run
+from kvolume.engine.result import Run, Steps
 from kvolume.engine.watch import Progress, watched
 from kvolume.policy import Planner
 from kvolume.policy.gba import GBA, GBAD
 from kvolume.policy.gsa import GSA
 from kvolume.policy.gsa_spec import GSASpec
+from kvolume.policy.wait import WAIT, NestedWAIT
 
 PlannerKernel = Callable[[Instance, Planner, Progress | None], Run]
 
@@ -54,4 +55,23 @@ def _timetable(i: Instance, policy: Planner, progress: Progress | None) -> Run:
     return k.answer(i, r, z, f, *logs, True)
 
 
-KERNELS: dict[type, PlannerKernel] = {GSA: _phases, GSASpec: _phases, GBA: _phases, GBAD: _timetable}
+def _stages(i: Instance, policy: Planner, progress: Progress | None) -> Run:
+    from kvolume.engine.kernels import machine as k
+    from kvolume.engine.kernels.stages import stages
+    from kvolume.engine.leap import costs_of
+
+    assert isinstance(policy, WAIT)
+    assert policy.groups is not None
+    groups = policy.groups
+    p, r, z, f, new = k.fresh(i)
+    what = (groups.of, np.array(groups.bounds, np.int64), groups.n, groups.block, i.kv_tokens, policy.waits)
+    log, stretches, held, size, paused = watched(
+        lambda done: stages(p, *what, costs_of(i.clock), r, z, f, new, done), len(i), progress
+    )
+    steps = Steps(*np.append(held[:, :size], [[z[k.NOW]], [0], [0]], axis=1)) if paused else None
+    return k.answer(i, r, z, f, log, stretches, True, held=steps)
+
+
+KERNELS: dict[type, PlannerKernel] = {
+    GSA: _phases, GSASpec: _phases, GBA: _phases, GBAD: _timetable, WAIT: _stages, NestedWAIT: _stages,
+}  # fmt: skip

@@ -54,6 +54,7 @@ class _Rounds:
         finished = True
         while self.arrived < len(self.i) or self.state.waiting or self.state.running:
             if not self.state.waiting and not self.state.running:
+                self.held.append((self.state.now, 0))
                 self.idle_until(int(self.i.arrival[self.arrived]))
             self.join()
             self.outgrow()
@@ -66,6 +67,8 @@ class _Rounds:
                 break
             if len(self.state.running) == len(plan.pauses) and not plan.evictions and plan.wake_up is None:
                 if self.arrived < len(self.i):  # nobody works, though somebody is here: wait for company
+                    self.pauses |= bool(plan.pauses)
+                    self.held.append((self.state.now, self.state.need - len(plan.pauses)))
                     self.idle_until(int(self.i.arrival[self.arrived]))
                 elif not self.state.closed:
                     self.state.closed = True
@@ -90,7 +93,7 @@ class _Rounds:
         """KV tokens round by round, where pauses keep them from following from the stays."""
         if not self.pauses:
             return None
-        at, base = np.array([*self.held, (self.state.now, 0)], np.int64).T
+        at, base = np.array([*dict(self.held).items(), (self.state.now, 0)], np.int64).T
         return Steps(at, base, np.zeros_like(at))
 
     def tell(self) -> None:
@@ -148,9 +151,10 @@ class _Rounds:
             stay = [request.id, state.now, NEVER, request.kept]
             self.stays.append(stay)
             self.stay_of[request.id] = stay
-        if state.need > self.i.kv_tokens:
+        need = state.need - len(plan.pauses)
+        if need > self.i.kv_tokens:
             raise PolicyError(
-                f"Policy '{self.policy.name}' needs {state.need} of {self.i.kv_tokens} KV tokens in round {state.now}."
+                f"Policy '{self.policy.name}' needs {need} of {self.i.kv_tokens} KV tokens in round {state.now}."
             )
 
     def advance(self, plan: Plan) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from kvolume.errors import unknown_name
 from kvolume.policy.contract import Planner
 from kvolume.policy.gba import GBA, GBAD
 from kvolume.policy.gsa import GSA
 from kvolume.policy.gsa_spec import GSASpec
 from kvolume.policy.registry import Entry, Parameter
+from kvolume.policy.wait import WAIT, NestedWAIT
 from kvolume.text import number
 
 Values = Mapping[str, str]
 
 GSA_PAPER = "GSA, arXiv 2601.22996"
+WAIT_PAPER = "WAIT, arXiv 2504.11320"
 
 
 def _geometric(
@@ -40,6 +43,41 @@ def _classes(default: str) -> dict[str, Parameter]:
     }
 
 
+WAITING = {
+    "rates": Parameter("known", "arrival rates: known (in sample), or estimated from the block of arrivals before"),
+    "block": Parameter("0", "arrivals in a block of constant rates; 0: all of them if known, 1000 if estimated"),
+    "waits": Parameter("1", "1: a group waits until enough newcomers are there; 0: thresholds only cap newcomers"),
+}
+
+
+def _choice(values: Values, key: str, allowed: tuple[str, ...]) -> str:
+    value = values.get(key, allowed[0])
+    if value not in allowed:
+        raise unknown_name(key, value, allowed)
+    return value
+
+
+def _whole(values: Values, key: str, default: int, what: str, low: int, high: int) -> int:
+    return int(number(values.get(key, default), key, what, low=low, high=high, integer=True))
+
+
+def _wait(values: Values) -> Planner:
+    what = "policy wait"
+    return WAIT(
+        _whole(values, "types", 8, what, 1, 64), _choice(values, "rates", ("known", "estimated")),
+        _whole(values, "block", 0, what, 0, 10**9), bool(_whole(values, "waits", 1, what, 0, 1)),
+    )  # fmt: skip
+
+
+def _nested_wait(values: Values) -> Planner:
+    what = "policy nested-wait"
+    return NestedWAIT(
+        _whole(values, "segments", 8, what, 1, 64), _choice(values, "rates", ("known", "estimated")),
+        _whole(values, "block", 0, what, 0, 10**9), bool(_whole(values, "waits", 1, what, 0, 1)),
+        cap=_whole(values, "cap", 0, what, 0, 10**9), prompt=_choice(values, "prompt", ("max", "mean")),
+    )  # fmt: skip
+
+
 PLANNERS: tuple[Entry, ...] = (
     Entry(
         "gsa", "Geometric slicing: everybody gets a slice, then everybody left one that is alpha times as long.",
@@ -58,6 +96,27 @@ PLANNERS: tuple[Entry, ...] = (
         _geometric(GBA, "beta", 4 / 3, "policy gba"), _classes("4/3"),
         guarantee="10.67 at alpha = 4/3, 6.75 with large memory at alpha = 3/2; equal prompts, all at 0",
         paper=GSA_PAPER,
+    ),
+    Entry(
+        "wait", "Thresholds by type of request: a type runs only if enough newcomers of it are there.",
+        _wait,
+        {"types": Parameter("8", "(prompt, output) pairs, or classes of output where there are more, 64 at most")}
+        | WAITING,
+        knowledge="predicted output length, arrival rates",
+        guarantee="throughput within O(T^-1/2) of the fluid optimum, O(1/T) with slack; delays bounded",
+        paper=WAIT_PAPER,
+    ),
+    Entry(
+        "nested-wait", "Thresholds by segment of the output: who goes on waits for company at the segment's entry.",
+        _nested_wait,
+        {"segments": Parameter("8", "lengths there are, or quantiles of them where there are more, 64 at most")}
+        | WAITING | {
+            "cap": Parameter("0", "practical tuning: equal segments, thresholds that sum to so many requests; 0: none"),
+            "prompt": Parameter("max", "prompt that the thresholds reckon with: max (as published) or mean"),
+        },
+        knowledge="distribution of output lengths, arrival rates",
+        guarantee="as wait, with high probability, if the memory condition holds (kvolume.bound.fluid)",
+        paper=WAIT_PAPER,
     ),
     Entry(
         "gba-d", "GBA, whose timetable moves up wherever it fits.",

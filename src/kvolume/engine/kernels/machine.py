@@ -1,7 +1,7 @@
 """What the kernels of the planners share: a machine that runs round after round, who is in it, and its log.
 
 A request that began in round `since` with prompt s and k kept tokens holds s + k + 1 + (t - since) tokens in round t,
-so that B of them hold HELD + B t in all. Rounds are stepped, not leapt: a round without events costs nanoseconds.
+so that B of them hold HELD + B t in all.
 """
 
 from __future__ import annotations
@@ -12,8 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from kvolume.engine.instance import Instance
-from kvolume.engine.kernels.jit import inner
-from kvolume.engine.kernels.state import KEPT, SINCE, UNTIL, WHO, A, Costs, S, grown
+from kvolume.engine.kernels.jit import ZERO, inner
+from kvolume.engine.kernels.state import (
+    KEPT,
+    SINCE,
+    UNTIL,
+    WHO,
+    A,
+    Costs,
+    S,
+    duration,
+    grown,
+    kv_integral,
+    rounds_until,
+)  # fmt: skip
 from kvolume.engine.result import NEVER, Episodes, Run, Segments
 
 Ints = npt.NDArray[np.int64]
@@ -84,11 +96,29 @@ def leave(p: Ints, r: Ints, z: Ints, log: Ints, c: int) -> None:
 
 
 @inner
-def step(r: Ints, z: Ints, f: Floats, new: Ints, costs: Costs, stretches: Ints) -> Ints:
-    """One iteration of the batch; the stretches, which may have grown."""
+def step(r: Ints, z: Ints, f: Floats, new: Ints, costs: Costs, stretches: Ints, k: int) -> Ints:
+    """k iterations of everybody here; the stretches, which may have grown."""
     held = z[HELD] + z[SIZE] * z[NOW]
-    took = costs.base + costs.request * z[SIZE] + costs.kv_token * held + costs.prefill_token * z[PREFILL]
-    f[0] += float(held) * took
+    return step_with(r, z, f, new, costs, stretches, z[SIZE], held, held, k)
+
+
+@inner
+def up_to_arrival(p: Ints, z: Ints, costs: Costs, working: int, batch: int, k: int) -> int:
+    """k rounds, or fewer: those that begin before the next arrival."""
+    if z[NEXT] < p.shape[1] and k > 1:
+        gap = p[A, z[NEXT]] - z[TICK]
+        if duration(k, working, batch, costs) > gap:
+            k = min(k, rounds_until(gap, working, batch, costs))
+    return max(k, 1)
+
+
+@inner
+def step_with(
+    r: Ints, z: Ints, f: Floats, new: Ints, costs: Costs, stretches: Ints, working: int, batch: int, held: int, k: int
+) -> Ints:  # fmt: skip
+    """k iterations of `working` requests that hold `batch` tokens, of `held` in all; only one if anybody is fresh."""
+    took = duration(k, working, batch, costs) + costs.prefill_token * z[PREFILL]
+    f[0] += kv_integral(k, working, batch, took, costs) + float(held - batch) * took
     if not costs.unit and z[CHANGED] + z[FRESH] > 0:
         if z[STRETCHES] == stretches.shape[1]:
             stretches = grown(stretches)
@@ -96,9 +126,9 @@ def step(r: Ints, z: Ints, f: Floats, new: Ints, costs: Costs, stretches: Ints) 
         stretches[1, z[STRETCHES]] = z[TICK]
         z[STRETCHES] += 1
     z[CHANGED] = z[FRESH]  # a prefill makes the round after it another one
-    z[PLANNED] = z[TICK]
+    z[PLANNED] = z[TICK] + (duration(k - 1, working, batch, costs) if k > 1 else ZERO)
     z[TICK] += took
-    z[NOW] += 1
+    z[NOW] += k
     for j in range(z[FRESH]):
         if r[FIRST, new[j]] < 0:
             r[FIRST, new[j]] = z[TICK]
@@ -110,7 +140,7 @@ def step(r: Ints, z: Ints, f: Floats, new: Ints, costs: Costs, stretches: Ints) 
 @inner
 def idle(p: Ints, z: Ints, costs: Costs) -> None:
     """Nothing to do until the next arrival."""
-    z[PLANNED] = z[TICK] if z[PLANNED] < 0 else z[PLANNED]
+    z[PLANNED] = z[TICK]
     z[TICK] = max(z[TICK], p[A, z[NEXT]])
     z[CHANGED] = 1
     if costs.unit:

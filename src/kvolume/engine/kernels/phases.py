@@ -14,6 +14,7 @@ from kvolume.engine.kernels.jit import ZERO, inner, kernel, rule
 from kvolume.engine.kernels.machine import (
     EVICTED,
     FINISH,
+    FRESH,
     GUESS,
     HELD,
     IN,
@@ -26,6 +27,7 @@ from kvolume.engine.kernels.machine import (
     idle,
     leave,
     step,
+    up_to_arrival,
 )  # fmt: skip
 from kvolume.engine.kernels.state import A, Costs, O, S
 from kvolume.policy import rules
@@ -219,7 +221,13 @@ def phases(
                 height = live(stack, height, does, r)
         if ends_size + n > ends.size:
             ends_size = pruned(ends, ends_items, ends_size, due, does)
-        stretches = step(r, z, f, new, costs, stretches)
+        rest = ZERO + 1
+        if z[FRESH] + down == 0 and left + basis > 0:  # nothing changes until a run ends, a slot begins, or memory runs out
+            rest = min(end, begin + at * tau // k if at < count else end, ends[0] if ends_size > 0 else end) - now
+            if speculate and z[SIZE] > 0:
+                rest = min(rest, (m - z[HELD] - z[SIZE] * now) // z[SIZE] + 1)
+            rest = up_to_arrival(p, z, costs, z[SIZE], z[HELD] + z[SIZE] * now, rest)
+        stretches = step(r, z, f, new, costs, stretches, rest)
 
 
 @inner

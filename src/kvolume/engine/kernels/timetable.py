@@ -191,7 +191,7 @@ def timetable(
                 if r[IN, ends_items[j]] >= 0 and due[ends_items[j]] == ends[j]:
                     kept = push(ends, ends_items, kept, ends[j], ends_items[j])
             ends_size = kept
-        stretches = step(r, z, f, new, costs, stretches)
+        stretches = step(r, z, f, new, costs, stretches, ZERO + 1)
 
 
 @inner
