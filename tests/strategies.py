@@ -18,7 +18,7 @@ POLICIES = (
     "vllm:keep=0", "vllm:evict=largest", "vllm:evict=largest,keep=0", "vllm:evict=all",
     "svf:share=0.3,admission=greedy",
     "svf:admission=greedy,evict=random,beta=0.3", "svf:admission=protected,alpha=0.1", "sjf:evict=all,keep=0",
-    "dominant", "dominant:share=0.2,admission=greedy",
+    "dominant", "dominant:share=0.2,admission=greedy", "a-max",
     "alpha-protection", "alpha-protection:alpha=0.2,beta=0.2", "alpha-protection:alpha=0.25",
 )  # fmt: skip
 
@@ -26,7 +26,7 @@ PLANNERS = (
     "gsa", "gsa:alpha=1.5,tau0=3", "gsa-spec", "gsa-spec:alpha=1.3", "gba", "gba:alpha=2,beta=3", "gba-d",
     "gba-d:alpha=2,beta=3", "wait", "wait:types=2,rates=estimated,block=3", "wait:waits=0", "wait:block=5,types=3",
     "nested-wait", "nested-wait:segments=3", "nested-wait:segments=2,rates=estimated,block=4,prompt=mean",
-    "nested-wait:waits=0", "nested-wait:segments=3,cap=9",
+    "nested-wait:waits=0", "nested-wait:segments=3,cap=9", "a-min",
 )  # fmt: skip
 
 CLOCKS = (

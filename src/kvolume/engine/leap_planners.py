@@ -13,6 +13,7 @@ from kvolume.policy import Planner
 from kvolume.policy.gba import GBA, GBAD
 from kvolume.policy.gsa import GSA
 from kvolume.policy.gsa_spec import GSASpec
+from kvolume.policy.interval import AMin, first_bound
 from kvolume.policy.wait import WAIT, NestedWAIT
 
 PlannerKernel = Callable[[Instance, Planner, Progress | None], Run]
@@ -72,6 +73,19 @@ def _stages(i: Instance, policy: Planner, progress: Progress | None) -> Run:
     return k.answer(i, r, z, f, log, stretches, True, held=steps)
 
 
+def _interval(i: Instance, policy: Planner, progress: Progress | None) -> Run:
+    from kvolume.engine.kernels import machine as k
+    from kvolume.engine.kernels.interval import interval
+    from kvolume.engine.leap import costs_of
+
+    p, r, z, f, new = k.fresh(i)
+    told = zip(i.predicted.tolist(), i.prompt.tolist(), strict=True)
+    r[k.GUESS] = [first_bound(lower, prompt, i.kv_tokens) for lower, prompt in told]
+    logs = watched(lambda done: interval(p, i.kv_tokens, costs_of(i.clock), r, z, f, new, done), len(i), progress)
+    return k.answer(i, r, z, f, *logs, True)
+
+
 KERNELS: dict[type, PlannerKernel] = {
     GSA: _phases, GSASpec: _phases, GBA: _phases, GBAD: _timetable, WAIT: _stages, NestedWAIT: _stages,
+    AMin: _interval,
 }  # fmt: skip

@@ -12,7 +12,7 @@ from kvolume.policy.planners import PLANNERS
 from kvolume.policy.policy import Policy
 from kvolume.policy.registry import COMMON, Entry, Parameter, three_answers
 from kvolume.policy.svf import AgedVolume, ArrivalShare, Volume
-from kvolume.predict import OneBit
+from kvolume.predict import OneBit, Upper
 from kvolume.text import number
 
 Values = Mapping[str, str]
@@ -150,6 +150,12 @@ BUILTIN: tuple[Entry, ...] = (
         _alpha_protection,
         {k: COMMON[k] for k in ("alpha", "beta", "backfill", "seed")},
         knowledge="none", guarantee="none: clearing can cycle for ever", paper=MCSF,
+    ),
+    Entry(
+        "a-max", "Smallest upper bound of the output first, and reckons with it: nobody is ever evicted.",
+        lambda v: three_answers(ShortestOutput(), v, "policy a-max", knowledge=Upper()), COMMON,
+        knowledge="upper bound u of the output (column upper, or the prediction)",
+        guarantee="(u/2l)(1 + u/l), all at 0, equal prompts", paper="A-max, arXiv 2508.14544",
     ),
     Entry(
         "random", "A random but fixed order.",

@@ -9,6 +9,7 @@ from kvolume.policy.contract import Planner
 from kvolume.policy.gba import GBA, GBAD
 from kvolume.policy.gsa import GSA
 from kvolume.policy.gsa_spec import GSASpec
+from kvolume.policy.interval import AMin
 from kvolume.policy.registry import Entry, Parameter
 from kvolume.policy.wait import WAIT, NestedWAIT
 from kvolume.text import number
@@ -16,6 +17,7 @@ from kvolume.text import number
 Values = Mapping[str, str]
 
 GSA_PAPER = "GSA, arXiv 2601.22996"
+INTERVAL_PAPER = "A-min, arXiv 2508.14544"
 WAIT_PAPER = "WAIT, arXiv 2504.11320"
 
 
@@ -96,6 +98,11 @@ PLANNERS: tuple[Entry, ...] = (
         _geometric(GBA, "beta", 4 / 3, "policy gba"), _classes("4/3"),
         guarantee="10.67 at alpha = 4/3, 6.75 with large memory at alpha = 3/2; equal prompts, all at 0",
         paper=GSA_PAPER,
+    ),
+    Entry(
+        "a-min", "Reckons with lower bounds of the lengths, which rise with every eviction.",
+        lambda v: AMin(), knowledge="lower bound l of the output (column lower, or the prediction)",
+        guarantee="O(log(u/l)), all at 0, equal prompts", paper=INTERVAL_PAPER,
     ),
     Entry(
         "wait", "Thresholds by type of request: a type runs only if enough newcomers of it are there.",

@@ -222,7 +222,7 @@ def phases(
         if ends_size + n > ends.size:
             ends_size = pruned(ends, ends_items, ends_size, due, does)
         rest = ZERO + 1
-        if z[FRESH] + down == 0 and left + basis > 0:  # nothing changes until a run ends, a slot begins, or memory runs out
+        if z[FRESH] + down == 0 and left + basis > 0:  # nothing until a run ends, a slot begins, or memory runs out
             rest = min(end, begin + at * tau // k if at < count else end, ends[0] if ends_size > 0 else end) - now
             if speculate and z[SIZE] > 0:
                 rest = min(rest, (m - z[HELD] - z[SIZE] * now) // z[SIZE] + 1)
