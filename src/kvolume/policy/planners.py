@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 
 from kvolume.errors import unknown_name
 from kvolume.policy.contract import Planner
@@ -11,6 +12,7 @@ from kvolume.policy.gsa import GSA
 from kvolume.policy.gsa_spec import GSASpec
 from kvolume.policy.interval import AMin
 from kvolume.policy.registry import Entry, Parameter
+from kvolume.policy.sorted_f import SortedF
 from kvolume.policy.wait import WAIT, NestedWAIT
 from kvolume.text import number
 
@@ -18,6 +20,7 @@ Values = Mapping[str, str]
 
 GSA_PAPER = "GSA, arXiv 2601.22996"
 INTERVAL_PAPER = "A-min, arXiv 2508.14544"
+SORTED_PAPER = "Sorted-F, arXiv 2508.06133"
 WAIT_PAPER = "WAIT, arXiv 2504.11320"
 
 
@@ -80,6 +83,15 @@ def _nested_wait(values: Values) -> Planner:
     )  # fmt: skip
 
 
+def _sorted_f(values: Values) -> Planner:
+    return SortedF(exact=_whole(values, "exact", 40, "policy sorted-f", 0, 400))
+
+
+def _elsewhere(module: str, function: str) -> Callable[[Values], Planner]:
+    """A policy from a higher floor of the house, named as data and loaded when it is asked for."""
+    return lambda values: getattr(import_module(module), function)(values)
+
+
 PLANNERS: tuple[Entry, ...] = (
     Entry(
         "gsa", "Geometric slicing: everybody gets a slice, then everybody left one that is alpha times as long.",
@@ -103,6 +115,20 @@ PLANNERS: tuple[Entry, ...] = (
         "a-min", "Reckons with lower bounds of the lengths, which rise with every eviction.",
         lambda v: AMin(), knowledge="lower bound l of the output (column lower, or the prediction)",
         guarantee="O(log(u/l)), all at 0, equal prompts", paper=INTERVAL_PAPER,
+    ),
+    Entry(
+        "sorted-f", "Batches that are short for their size first: smallest sum of outputs over size squared.",
+        _sorted_f,
+        {"exact": Parameter("40", "waiting requests up to which a batch is found exactly, 400 at most")},
+        guarantee="48 with large memory, all at 0", paper=SORTED_PAPER,
+    ),
+    Entry(
+        "sorted-lp", "Order of the mean starts in the linear relaxation; small instances, needs SciPy.",
+        _elsewhere("kvolume.bound.sorted_lp", "sorted_lp"), paper=SORTED_PAPER,
+    ),
+    Entry(
+        "lp-swap", "Sorted-F's local swaps from the order of sorted-lp; small instances, needs SciPy.",
+        _elsewhere("kvolume.bound.sorted_lp", "lp_swap"), paper=SORTED_PAPER,
     ),
     Entry(
         "wait", "Thresholds by type of request: a type runs only if enough newcomers of it are there.",
