@@ -27,6 +27,7 @@ PLANNERS = (
     "gba-d:alpha=2,beta=3", "wait", "wait:types=2,rates=estimated,block=3", "wait:waits=0", "wait:block=5,types=3",
     "nested-wait", "nested-wait:segments=3", "nested-wait:segments=2,rates=estimated,block=4,prompt=mean",
     "nested-wait:waits=0", "nested-wait:segments=3,cap=9", "a-min", "sorted-f", "sorted-f:exact=0",
+    "route", "route:part=0.5",
 )  # fmt: skip
 
 CLOCKS = (

@@ -12,6 +12,7 @@ from kvolume.policy.gsa import GSA
 from kvolume.policy.gsa_spec import GSASpec
 from kvolume.policy.interval import AMin
 from kvolume.policy.registry import Entry, Parameter
+from kvolume.policy.route import Route
 from kvolume.policy.sorted_f import SortedF
 from kvolume.policy.wait import WAIT, NestedWAIT
 from kvolume.text import number
@@ -115,6 +116,12 @@ PLANNERS: tuple[Entry, ...] = (
         "a-min", "Reckons with lower bounds of the lengths, which rise with every eviction.",
         lambda v: AMin(), knowledge="lower bound l of the output (column lower, or the prediction)",
         guarantee="O(log(u/l)), all at 0, equal prompts", paper=INTERVAL_PAPER,
+    ),
+    Entry(
+        "route", "GSA for unequal prompts: large, prompt-heavy and response-heavy requests share the time.",
+        lambda v: Route(number(v.get("part", 0.25), "part", "policy route", low=0.01, high=1)),
+        {"part": Parameter("0.25", "prompts up to this part of the budget are small")},
+        knowledge="none", guarantee="constant, unequal prompts, all at 0", paper="Route, arXiv 2607.09248",
     ),
     Entry(
         "sorted-f", "Batches that are short for their size first: smallest sum of outputs over size squared.",
