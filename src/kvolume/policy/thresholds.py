@@ -52,7 +52,7 @@ def types_of(setting: Setting, most: int, known: bool, block: int) -> Groups:
     groups = int(of.max()) + 1
     clock = setting.clock
     volumes = _means(volume(s, o), of, groups)
-    costs = _means(clock.kv_token * volume(s, o) + clock.request * o + clock.prefill_token * s, of, groups)
+    costs = _means(clock.kv_token * volume(s, o) + clock.request * o + clock.prefill(s), of, groups)
 
     def of_block(rows: Ints, span: float) -> tuple[int, ...]:
         counts = np.bincount(of[rows], minlength=groups)
@@ -76,7 +76,7 @@ def segments_of(setting: Setting, most: int, known: bool, block: int, cap: int, 
     length = bounds - before  # rounds of each segment
     tokens = length * (prompt + (before + 1 + bounds) / 2)  # held by one request in each of its rounds
     costs = clock.kv_token * tokens + clock.request * length
-    costs[0] += clock.prefill_token * prompt
+    costs[0] += clock.prefill(prompt)
 
     def of_block(rows: Ints, span: float) -> tuple[int, ...]:
         reach = np.array([(o[rows] > b).sum() for b in before], np.float64)

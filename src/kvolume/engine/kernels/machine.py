@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kvolume.engine.instance import Instance
-from kvolume.engine.kernels.jit import ZERO, inner
+from kvolume.engine.kernels.jit import ZERO, inner, rule
 from kvolume.engine.kernels.state import (
     KEPT,
     SINCE,
@@ -24,12 +24,16 @@ from kvolume.engine.kernels.state import (
     duration,
     grown,
     kv_integral,
+    prefilled,
     rounds_until,
-)  # fmt: skip
+)
 from kvolume.engine.result import NEVER, Episodes, Run, Segments
+from kvolume.geometry import attention_pairs as plain_attention_pairs
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+attention_pairs = rule(plain_attention_pairs)
 
 # rows of p, the problem, beyond A, S, O of state.py
 GUESSED, MOST = 3, 4
@@ -37,8 +41,8 @@ GUESSED, MOST = 3, 4
 # GUESS the present guess
 START, FIRST, FINISH, EVICTED, QUEUED, IN, STAY, MADE, GUESS = range(9)
 # entries of z: NOW the next round, TICK when it begins, PLANNED the tick of the plan before, NEXT to arrive, SIZE and
-# HELD of the batch (see above), PREFILL tokens and FRESH requests of the coming round, CHANGED: is it another batch?
-NOW, TICK, PLANNED, NEXT, SIZE, HELD, PREFILL, FRESH, CHANGED, STAYS, STRETCHES = range(11)
+# HELD of the batch (see above), PREFILL tokens, PAIRS and FRESH requests of the coming round, CHANGED: a new batch?
+NOW, TICK, PLANNED, NEXT, SIZE, HELD, PREFILL, FRESH, CHANGED, STAYS, STRETCHES, PAIRS = range(12)
 
 
 def fresh(i: Instance) -> tuple[Ints, Ints, Ints, Floats, Ints]:
@@ -81,6 +85,7 @@ def enter(p: Ints, r: Ints, z: Ints, new: Ints, log: Ints, c: int) -> Ints:
     z[SIZE] += 1
     z[HELD] += p[S, c] + r[MADE, c] + 1 - z[NOW]
     z[PREFILL] += p[S, c] + r[MADE, c]
+    z[PAIRS] += attention_pairs(ZERO, p[S, c] + r[MADE, c])
     z[CHANGED] = 1
     return log
 
@@ -117,7 +122,7 @@ def step_with(
     r: Ints, z: Ints, f: Floats, new: Ints, costs: Costs, stretches: Ints, working: int, batch: int, held: int, k: int
 ) -> Ints:  # fmt: skip
     """k iterations of `working` requests that hold `batch` tokens, of `held` in all; only one if anybody is fresh."""
-    took = duration(k, working, batch, costs) + costs.prefill_token * z[PREFILL]
+    took = duration(k, working, batch, costs) + prefilled(z[PREFILL], z[PAIRS], costs)
     f[0] += kv_integral(k, working, batch, took, costs) + float(held - batch) * took
     if not costs.unit and z[CHANGED] + z[FRESH] > 0:
         if z[STRETCHES] == stretches.shape[1]:
@@ -134,6 +139,7 @@ def step_with(
             r[FIRST, new[j]] = z[TICK]
     z[FRESH] = 0
     z[PREFILL] = 0
+    z[PAIRS] = 0
     return stretches
 
 
