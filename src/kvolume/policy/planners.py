@@ -113,6 +113,12 @@ PLANNERS: tuple[Entry, ...] = (
         paper=GSA_PAPER,
     ),
     Entry(
+        "gba-d", "GBA, whose timetable moves up wherever it fits.",
+        _geometric(GBAD, "beta", 4 / 3, "policy gba-d"), _classes("4/3"),
+        guarantee="that of gba: no request is later than under it",
+        paper=GSA_PAPER,
+    ),
+    Entry(
         "a-min", "Reckons with lower bounds of the lengths, which rise with every eviction.",
         lambda v: AMin(), knowledge="lower bound l of the output (column lower, or the prediction)",
         guarantee="O(log(u/l)), all at 0, equal prompts", paper=INTERVAL_PAPER,
@@ -157,11 +163,5 @@ PLANNERS: tuple[Entry, ...] = (
         knowledge="distribution of output lengths, arrival rates",
         guarantee="as wait, with high probability, if the memory condition holds (kvolume.bound.fluid)",
         paper=WAIT_PAPER,
-    ),
-    Entry(
-        "gba-d", "GBA, whose timetable moves up wherever it fits.",
-        _geometric(GBAD, "beta", 4 / 3, "policy gba-d"), _classes("4/3"),
-        guarantee="that of gba: no request is later than under it",
-        paper=GSA_PAPER,
     ),
 )  # fmt: skip

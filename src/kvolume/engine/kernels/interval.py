@@ -21,10 +21,13 @@ from kvolume.engine.kernels.machine import (
     NEXT,
     NOW,
     SIZE,
+    STAYS,
+    STRETCHES,
     TICK,
     enter,
     idle,
     leave,
+    roomy,
     step,
     up_to_arrival,
 )  # fmt: skip
@@ -119,7 +122,8 @@ def interval(
                 break
             waiting = pop(queue, queue_items, waiting)
             batch[z[SIZE]] = c
-            log = enter(p, r, z, new, log, c)
+            log = roomy(log, z[STAYS])
+            enter(p, r, z, new, log, c)
             ends_size = push(ends, ends_items, ends_size, now + p[O, c], c)
             if end == v.shape[1]:
                 for j in range(low, end):
@@ -150,4 +154,5 @@ def interval(
         if z[FRESH] == 0 and not evicted and (waiting == 0 or full):
             held = z[HELD] + z[SIZE] * now
             rest = up_to_arrival(p, z, costs, z[SIZE], held, min(ends[0] - now, (m - held) // z[SIZE] + 1))
-        stretches = step(r, z, f, new, costs, stretches, rest)
+        stretches = roomy(stretches, z[STRETCHES])
+        step(r, z, f, new, costs, stretches, rest)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kvolume.engine.instance import Instance
-from kvolume.engine.kernels.jit import ZERO, inner, rule
+from kvolume.engine.kernels.jit import ZERO, allocating, inner, rule
 from kvolume.engine.kernels.state import (
     KEPT,
     SINCE,
@@ -65,11 +65,15 @@ def answer(i: Instance, r: Ints, z: Ints, f: Floats, log: Ints, stretches: Ints,
     )  # fmt: skip
 
 
+@allocating
+def roomy(log: Ints, used: int) -> Ints:
+    """The log, with room for one more column at least."""
+    return grown(log) if used == log.shape[1] else log
+
+
 @inner
-def enter(p: Ints, r: Ints, z: Ints, new: Ints, log: Ints, c: int) -> Ints:
-    """Start a request in the coming round; the log, which may have grown."""
-    if z[STAYS] == log.shape[1]:
-        log = grown(log)
+def enter(p: Ints, r: Ints, z: Ints, new: Ints, log: Ints, c: int) -> None:
+    """Start a request in the coming round. The log has room."""
     log[WHO, z[STAYS]] = c
     log[SINCE, z[STAYS]] = z[NOW]
     log[UNTIL, z[STAYS]] = -1
@@ -87,7 +91,6 @@ def enter(p: Ints, r: Ints, z: Ints, new: Ints, log: Ints, c: int) -> Ints:
     z[PREFILL] += p[S, c] + r[MADE, c]
     z[PAIRS] += attention_pairs(ZERO, p[S, c] + r[MADE, c])
     z[CHANGED] = 1
-    return log
 
 
 @inner
@@ -101,10 +104,10 @@ def leave(p: Ints, r: Ints, z: Ints, log: Ints, c: int) -> None:
 
 
 @inner
-def step(r: Ints, z: Ints, f: Floats, new: Ints, costs: Costs, stretches: Ints, k: int) -> Ints:
-    """k iterations of everybody here; the stretches, which may have grown."""
+def step(r: Ints, z: Ints, f: Floats, new: Ints, costs: Costs, stretches: Ints, k: int) -> None:
+    """k iterations of everybody here. The stretches have room."""
     held = z[HELD] + z[SIZE] * z[NOW]
-    return step_with(r, z, f, new, costs, stretches, z[SIZE], held, held, k)
+    step_with(r, z, f, new, costs, stretches, z[SIZE], held, held, k)
 
 
 @inner
@@ -120,13 +123,11 @@ def up_to_arrival(p: Ints, z: Ints, costs: Costs, working: int, batch: int, k: i
 @inner
 def step_with(
     r: Ints, z: Ints, f: Floats, new: Ints, costs: Costs, stretches: Ints, working: int, batch: int, held: int, k: int
-) -> Ints:  # fmt: skip
+) -> None:  # fmt: skip
     """k iterations of `working` requests that hold `batch` tokens, of `held` in all; only one if anybody is fresh."""
     took = duration(k, working, batch, costs) + prefilled(z[PREFILL], z[PAIRS], costs)
     f[0] += kv_integral(k, working, batch, took, costs) + float(held - batch) * took
     if not costs.unit and z[CHANGED] + z[FRESH] > 0:
-        if z[STRETCHES] == stretches.shape[1]:
-            stretches = grown(stretches)
         stretches[0, z[STRETCHES]] = z[NOW]
         stretches[1, z[STRETCHES]] = z[TICK]
         z[STRETCHES] += 1
@@ -140,7 +141,6 @@ def step_with(
     z[FRESH] = 0
     z[PREFILL] = 0
     z[PAIRS] = 0
-    return stretches
 
 
 @inner

@@ -22,10 +22,13 @@ from kvolume.engine.kernels.machine import (
     NEXT,
     NOW,
     SIZE,
+    STAYS,
+    STRETCHES,
     TICK,
     enter,
     idle,
     leave,
+    roomy,
     step,
     up_to_arrival,
 )  # fmt: skip
@@ -182,7 +185,8 @@ def phases(
                 r[EVICTED, c] += 1
                 does[c] = WAITS
             if does[c] == WAITS:
-                log = enter(p, r, z, new, log, c)
+                log = roomy(log, z[STAYS])
+                enter(p, r, z, new, log, c)
                 does[c] = BASE
                 basis += 1
                 due[c] = now + min(p[O, c], tau)
@@ -203,7 +207,8 @@ def phases(
                 if does[c] == WAITS and not ahead[c] and fell[c] != now:
                     if z[HELD] + z[SIZE] * now + p[S, c] + 1 > m:
                         break
-                    log = enter(p, r, z, new, log, c)
+                    log = roomy(log, z[STAYS])
+                    enter(p, r, z, new, log, c)
                     does[c] = GUESSES
                     due[c] = now + p[O, c]
                     ends_size = push(ends, ends_items, ends_size, due[c], c)
@@ -227,7 +232,8 @@ def phases(
             if speculate and z[SIZE] > 0:
                 rest = min(rest, (m - z[HELD] - z[SIZE] * now) // z[SIZE] + 1)
             rest = up_to_arrival(p, z, costs, z[SIZE], z[HELD] + z[SIZE] * now, rest)
-        stretches = step(r, z, f, new, costs, stretches, rest)
+        stretches = roomy(stretches, z[STRETCHES])
+        step(r, z, f, new, costs, stretches, rest)
 
 
 @inner

@@ -20,15 +20,18 @@ from kvolume.engine.kernels.machine import (
     NEXT,
     NOW,
     STAY,
+    STAYS,
+    STRETCHES,
     TICK,
     enter,
     idle,
     leave,
+    roomy,
     step_with,
     up_to_arrival,
 )  # fmt: skip
 from kvolume.engine.kernels.phases import append
-from kvolume.engine.kernels.state import A, Costs, O, S, grown
+from kvolume.engine.kernels.state import A, Costs, O, S
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -252,7 +255,8 @@ def stages(
                     if link[c] < 0:
                         lists[1, k] = -1
                     g[WAITING, k] -= 1
-                    log = enter(p, r, z, new, log, c)
+                    log = roomy(log, z[STAYS])
+                    enter(p, r, z, new, log, c)
                     group = segment_of(bounds, r[MADE, c]) if nested else k
                     if g[RUNS, group] == 1:
                         go_in(p, g, q, bounds, leaves, c, group, r[MADE, c])
@@ -307,8 +311,7 @@ def stages(
                 g[RUNS, k] = 0
             if z[NEXT] < n:
                 paused = paused or here > 0
-                if held_size == held_log.shape[1]:
-                    held_log = grown(held_log)
+                held_log = roomy(held_log, held_size)
                 held_log[0, held_size], held_log[1, held_size], held_log[2, held_size] = z[NOW], need, 0
                 held_size += 1
                 idle(p, z, costs)
@@ -319,8 +322,7 @@ def stages(
             continue
         paused = paused or working + started < here
         slope = working + started
-        if held_size == held_log.shape[1]:
-            held_log = grown(held_log)
+        held_log = roomy(held_log, held_size)
         level = need - slope * z[NOW]
         if held_size == 0 or held_log[2, held_size - 1] != slope or held_log[1, held_size - 1] != level:
             held_log[0, held_size], held_log[1, held_size], held_log[2, held_size] = z[NOW], level, slope
@@ -328,7 +330,8 @@ def stages(
         rest = ZERO + 1
         if started + entered == 0 and not evicted and not stuck:
             rest = up_to_arrival(p, z, costs, slope, batch, quiet(g, leaves, (m - need) // slope + 1))
-        stretches = step_with(r, z, f, new, costs, stretches, slope, batch, need, rest)
+        stretches = roomy(stretches, z[STRETCHES])
+        step_with(r, z, f, new, costs, stretches, slope, batch, need, rest)
         for k in range(groups):
             g[CLOCK, k] += g[RUNS, k] * rest
         for j in range(lone):

@@ -17,10 +17,13 @@ from kvolume.engine.kernels.machine import (
     NEXT,
     NOW,
     SIZE,
+    STAYS,
+    STRETCHES,
     TICK,
     enter,
     idle,
     leave,
+    roomy,
     step,
 )  # fmt: skip
 from kvolume.engine.kernels.phases import (
@@ -176,7 +179,8 @@ def timetable(
             ahead = link[c]
             at += 1
             batch[z[SIZE]] = c
-            log = enter(p, r, z, new, log, c)
+            log = roomy(log, z[STAYS])
+            enter(p, r, z, new, log, c)
             due[c] = now + min(p[O, c], r[GUESS, c])
             ends_size = push(ends, ends_items, ends_size, due[c], c)
             waiting -= 1
@@ -191,7 +195,8 @@ def timetable(
                 if r[IN, ends_items[j]] >= 0 and due[ends_items[j]] == ends[j]:
                     kept = push(ends, ends_items, kept, ends[j], ends_items[j])
             ends_size = kept
-        stretches = step(r, z, f, new, costs, stretches, ZERO + 1)
+        stretches = roomy(stretches, z[STRETCHES])
+        step(r, z, f, new, costs, stretches, ZERO + 1)
 
 
 @inner
