@@ -23,7 +23,7 @@ def main() -> None:
     print("|:--|:--|:--|:--|:--|")
     for e in BUILTIN:
         print(f"| `{e.id}` | {summary(e)} | {e.knowledge} | {e.guarantee} | {paper(e.paper)} |")
-    print("\nParameters of every policy of three answers; `alpha-protection` has only `alpha`, `beta`, `backfill`, `seed`:\n")
+    print("\nParameters of policies of three answers (`alpha-protection`: only `alpha`, `beta`, `backfill`, `seed`):\n")
     print("| parameter | default | meaning |")
     print("|:--|:--|:--|")
     for name, p in COMMON.items():
