@@ -50,7 +50,8 @@ def main(n: int = 2000) -> int:
     print("| KV tokens | max_num_seqs | policy | steps | s | steps per s | ours |")
     print("|--:|--:|:--|--:|--:|--:|--:|")
     for kv_tokens, seqs in CASES:
-        w = kvolume.Workload.synthetic("azure2023_conv", n).poisson().at_load(0.9, kv_tokens, clock=parse_clock("linear"))
+        w = kvolume.Workload.synthetic("azure2023_conv", n).poisson()
+        w = w.at_load(0.9, kv_tokens, clock=parse_clock("linear"))
         for policy in ("vllm", "fair-svf"):
             inside.seconds = 0.0
             options = kvolume.ServingConfig(max_num_seqs=seqs)

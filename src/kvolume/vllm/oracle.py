@@ -49,9 +49,9 @@ class Oracle:
         n = len(instance)
         self.i, self.config, self.clock = instance, config, instance.clock
         self.scheduler = _scheduler(instance, config)
+        self.tick = self.now = self.arrived = self.done = self.barren = 0
         if (layer := getattr(self.scheduler, "_kvolume", None)) is not None:
             layer.clock = lambda: self.tick
-        self.tick = self.now = self.arrived = self.done = self.barren = 0
         self.requests: dict[str, Any] = {}
         self.running: dict[str, int] = {}  # rank
         self.prefilling: dict[str, tuple[int, int]] = {}  # tokens computed, and known at the admission
