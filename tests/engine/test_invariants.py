@@ -34,7 +34,7 @@ def test_i2_memory_never_over_the_budget(small: Small, policy: str) -> None:
     for row, begin, end, kept in zip(*result.episodes, strict=True):
         for k in range(end - begin):
             held[begin + k] += small.workload.prompt_tokens[row] + kept + k + 1
-    assert max(held.values()) <= small.kv_tokens
+    assert max(held.values(), default=0) <= small.kv_tokens  # a policy may never start anybody
 
 
 @settings(max_examples=500)
