@@ -6,12 +6,20 @@ from kvolume.bound.lower import certify_log, lower_bound, tightest, uninterrupte
 from kvolume.bound.result import Bound, LogCertificate, Optimum
 
 if TYPE_CHECKING:
+    from kvolume.bound.guarantees import Guarantee, guarantee
     from kvolume.bound.program import optimum
 
-__all__ = ["Bound", "LogCertificate", "Optimum", "certify_log", "lower_bound", "optimum", "tightest", "uninterrupted"]
+__all__ = [
+    "Bound", "Guarantee", "LogCertificate", "Optimum", "certify_log", "guarantee", "lower_bound", "optimum",
+    "tightest", "uninterrupted",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("Guarantee", "guarantee"):
+        from kvolume.bound import guarantees
+
+        return getattr(guarantees, name)
     if name == "optimum":  # solvers are heavy
         from kvolume.bound.program import optimum
 

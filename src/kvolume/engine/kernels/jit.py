@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 ZERO = np.int64(0)  # for what grows: a plain 0 is a type of its own, and everything called with it is compiled twice
 
-SOURCES = ("engine/kernels/*.py", "bound/*kernels.py", "policy/rules.py", "geometry.py", "clock.py")
+SOURCES = ("engine/kernels/*.py", "*/*kernels.py", "policy/rules.py", "geometry.py", "clock.py")
 
 
 def kernel(function: F) -> F:

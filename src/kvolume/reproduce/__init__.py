@@ -1,0 +1,1 @@
+"""The papers again: their experiments beside ours, and an adversary that attacks every guarantee."""
