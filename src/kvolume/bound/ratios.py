@@ -11,9 +11,9 @@ def svf_ratio(alpha: float, share: float = 0.0) -> float:
 
 
 def one_bit_ratio(longest: float, alpha: float, rounding: float = 1.0) -> float:
-    """One bit, burst, T = longest, admission by the proxies: 1 + 2(4T + c^2 sqrt T)/(1-alpha) (ours: docs/guarantees.md).
+    """One bit on a burst, T = longest, admission by the proxies (ours: docs/guarantees.md).
 
-    `rounding` is c, the largest factor by which rounding up changes a proxy length.
+    1 + 2(4T + c^2 sqrt T)/(1-alpha); `rounding` is c, the largest factor by which rounding up changes a proxy length.
     """
     return 1 + 2 * (4 * longest + rounding**2 * math.sqrt(longest)) / (1 - alpha)
 

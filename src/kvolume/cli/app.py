@@ -42,6 +42,7 @@ _VERBS = {
     "sweep": "Latency against rate: policies over rates, KV budgets and seeds, and up to which rate each keeps up.",
     "certify": "Prove how low latency could be at best; for a log with finish times, how near it came.",
     "optimum": "Find the best schedule of a small workload by integer programming.",
+    "reproduce": "Run a paper's experiment again, or attack a policy's guarantee.",
     "policies": "List the policies, or describe one.",
     "validate": "Set a real benchmark of vLLM beside the simulation of the same requests.",
     "serve": "Start `vllm serve` with kvolume's scheduler.",

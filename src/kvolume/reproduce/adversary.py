@@ -16,7 +16,9 @@ import numpy as np
 from kvolume.bound import guarantee, lower_bound
 from kvolume.engine import simulate
 from kvolume.errors import PolicyError
+from kvolume.geometry import peak
 from kvolume.policy import Planner, parse
+from kvolume.reproduce.best_known import by_policy
 from kvolume.reproduce.case import Case, Setting, shrunk
 from kvolume.reproduce.exact import is_feasible, tiny_optimum
 from kvolume.reproduce.traps import Trap, traps
@@ -25,7 +27,6 @@ from kvolume.workload import Workload
 
 STEPS = 60  # of local search after each random start
 MOST_NODES = 300_000  # of branch and bound for one instance; beyond, the instance is passed over
-PORTFOLIO = ("svf", "sjf", "fcfs", "svf:backfill=8", "sjf:backfill=8")
 EQUAL = ("gsa", "gsa-spec", "gba", "gba-d", "sps", "a-max", "a-min")  # defined for one prompt length only
 INTERVALS = ("a-max", "a-min")
 SLACK = 1e-9
@@ -45,6 +46,8 @@ class Find:
     guarantee: float | None  # on this very instance
     sentence: str
     requests: int
+    burst: bool
+    alpha: float  # the largest peak over the budget
     case: Case | None  # of a trap, where it is small enough to be kept
 
     @property
@@ -121,7 +124,8 @@ def examine(policy: str, case: Case, setting: str = "", origin: str = "local sea
     given = guarantee(policy, w, case.kv_tokens)
     bound = lower_bound(w, case.kv_tokens).total_latency
     return Find(
-        setting, origin, total, solved[0], True, bound, given.ratio, given.sentence, len(case.rows), case,
+        setting, origin, total, solved[0], True, bound, given.ratio, given.sentence, len(case.rows),
+        not any(a for a, _, _ in case.rows), case.alpha, case,
     )  # fmt: skip
 
 
@@ -181,11 +185,11 @@ def best_known(trap_name: str, size: int) -> tuple[int, float]:
     """Sum of latencies of the best schedule known for a trap, and the lower bound."""
     trap = next(t for t in traps() if (t.name, len(t.workload)) == (trap_name, size))
     w = trap.workload
-    totals = [simulate(w, p, kv_tokens=trap.kv_tokens).total_latency for p in PORTFOLIO]
+    total = by_policy(w, trap.kv_tokens).total_latency
     if trap.good_start is not None:
         assert is_feasible(_arrival(w), w.prompt_tokens, w.output_tokens, trap.good_start, trap.kv_tokens)
-        totals.append(int((trap.good_start + w.output_tokens - _arrival(w)).sum()))
-    return min(int(t) for t in totals if t is not None), lower_bound(w, trap.kv_tokens).total_latency
+        total = min(total, int((trap.good_start + w.output_tokens - _arrival(w)).sum()))
+    return total, lower_bound(w, trap.kv_tokens).total_latency
 
 
 def _trapped(policy: str, trap: Trap) -> Find | None:
@@ -197,8 +201,10 @@ def _trapped(policy: str, trap: Trap) -> Find | None:
     best, bound = best_known(trap.name, len(w))
     total = simulate(w, policy, kv_tokens=trap.kv_tokens).total_latency
     given = guarantee(policy, w, trap.kv_tokens)
+    alpha = float(peak(w.prompt_tokens, w.output_tokens).max()) / trap.kv_tokens
     return Find(
-        "traps", f"{trap.name}, n = {len(w):,}", total, best, False, bound, given.ratio, given.sentence, len(w), None,
+        "traps", f"{trap.name}, n = {len(w):,}", total, best, False, bound, given.ratio, given.sentence, len(w),
+        not _arrival(w).any(), alpha, None,
     )  # fmt: skip
 
 

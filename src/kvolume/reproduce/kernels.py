@@ -1,13 +1,15 @@
-"""Branch and bound over the starts of a handful of requests, compiled (reproduce/exact.py says what it computes)."""
+"""Search for good schedules, compiled: branch and bound (exact.py) and local search (best_known.py)."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.engine.kernels.jit import inner, kernel
+from kvolume.engine.kernels.jit import inner, kernel, rule
+from kvolume.policy import rules
 
 Ints = npt.NDArray[np.int64]
+next_random = rule(rules.next_random)
 
 
 @inner
@@ -129,3 +131,61 @@ def least_total(
                 start[chosen[j]] = begun[j]
         full = k == n
         i += 1
+
+
+@inner
+def list_schedule(order: Ints, arrival: Ints, s: Ints, o: Ints, kv_tokens: int, held: Ints, start: Ints) -> int:
+    """Sum of completions where each, in this order, starts in the first round in which it fits beside those before."""
+    for t in range(held.size):
+        held[t] = 0
+    total = 0
+    for i in order:
+        x = arrival[i]
+        while not fits(x, s[i], o[i], held, kv_tokens):
+            x += 1
+        start[i] = x
+        total += x + o[i]
+        for u in range(1, o[i] + 1):
+            held[x + u] += s[i] + u
+    return total
+
+
+@inner
+def move(order: Ints, i: int, j: int) -> None:
+    """Take the i-th out and put it in as the j-th."""
+    item = order[i]
+    step = 1 if j > i else -1
+    while i != j:
+        order[i] = order[i + step]
+        i += step
+    order[j] = item
+
+
+@kernel
+def improve(
+    order: Ints, arrival: Ints, s: Ints, o: Ints, kv_tokens: int, steps: int, seed: int, best: Ints, reach: int
+) -> int:
+    """Local search over orders: one request moves elsewhere, kept where the sum of completions is no larger.
+
+    Changes `order`; the starts of the best schedule go to `best`, and its sum of completions is returned. Moves go at
+    most `reach` places.
+    """
+    n = order.size
+    held = np.zeros(int(arrival.max()) + int(o.sum()) + int(o.max()) + 2, np.int64)
+    start = np.zeros(n, np.int64)
+    total = list_schedule(order, arrival, s, o, kv_tokens, held, best)
+    random = seed
+    for _ in range(steps):
+        random = next_random(random)
+        i = random % n
+        random = next_random(random)
+        j = min(n - 1, max(0, i + random % (2 * reach + 1) - reach))
+        move(order, i, j)
+        found = list_schedule(order, arrival, s, o, kv_tokens, held, start)
+        if found > total:
+            move(order, j, i)
+        elif found < total:
+            for k in range(n):
+                best[k] = start[k]
+        total = min(total, found)
+    return total

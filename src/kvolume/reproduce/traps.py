@@ -5,6 +5,7 @@ A trap may carry the starts of a good schedule, where no policy of the portfolio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -72,14 +73,24 @@ def staircase(size: int) -> Trap:
     return Trap("staircase", _burst(rows), 8 * size)
 
 
-FAMILIES: tuple[Callable[[int], Trap], ...] = (
-    long_first, wide_and_short, one_token, late_crowd, same_bit, staircase,
-)  # fmt: skip
+def identical(size: int) -> Trap:
+    """Equal requests of no prompt: in batches the memory is half empty on average, staggered it is full.
+
+    The good schedule is the staggered pipeline of GSA's paper: request j starts in round floor(j tau / k).
+    """
+    tau, m, n = 32, 32 * size, 40 * size
+    k = max(k for k in range(1, m) if k * tau + k + tau - math.gcd(k, tau) <= 2 * m)
+    return Trap("identical requests", _burst([(0, tau)] * n), m, np.arange(n, dtype=np.int64) * tau // k)
+
+
 SIZES = (2, 4, 8, 16)
+FAMILIES: dict[Callable[[int], Trap], tuple[int, ...]] = {
+    long_first: SIZES, wide_and_short: SIZES, one_token: SIZES, late_crowd: SIZES, same_bit: SIZES, staircase: SIZES,
+    identical: (2, 4, 10, 100),
+}  # fmt: skip
 
 
 def traps() -> Iterator[Trap]:
-    """Every family in every size."""
-    for family in FAMILIES:
-        for size in SIZES:
-            yield family(size)
+    """Every family in its sizes."""
+    for family, sizes in FAMILIES.items():
+        yield from map(family, sizes)

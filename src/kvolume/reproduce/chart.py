@@ -1,0 +1,92 @@
+"""The chart of an outcome as SVG: published beside ours, or lines. The same outcome gives the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kvolume.errors import missing_extra
+from kvolume.report.charts import BEST, BUDGET, COLOURS, HOUSE, INK, MUTED, STYLES, WIDTH
+from kvolume.reproduce.experiment import Curves, Outcome, Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROW = 0.24  # inches that a row of numbers takes
+
+
+def draw(outcome: Outcome, path: Path, *, format: str = "svg") -> Path:
+    """Write the chart of an outcome. Raises MissingExtraError."""
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        raise missing_extra("Drawing charts", "plot", "matplotlib") from None
+    with mpl.rc_context(HOUSE):
+        figure = _lines(outcome, outcome.curves) if outcome.curves is not None else _pairs(outcome)
+        metadata = {"Date": None, "Creator": "kvolume"} if format == "svg" else None
+        figure.savefig(path, format=format, metadata=metadata, dpi=110)
+    return path
+
+
+def _figure(outcome: Outcome, height: float, left: float, bottom: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.add_axes((left, bottom / height, 0.97 - left, 1 - (bottom + 0.72) / height))
+    figure.text(0.012, 1 - 0.12 / height, outcome.title, size=11, weight="bold", color=INK, va="top")
+    figure.text(0.012, 1 - 0.34 / height, outcome.paper, size=8.5, color=MUTED, va="top")
+    return figure, axes
+
+
+def _lines(outcome: Outcome, curves: Curves) -> Figure:
+    figure, axes = _figure(outcome, 3.9, 0.09, 0.5)
+    for i, (name, (x, y)) in enumerate(curves.lines.items()):
+        style = BEST if i == 0 else {"color": COLOURS[i % len(COLOURS)], "ls": STYLES[i % len(STYLES)], "lw": 1.5}
+        axes.plot(x, y, marker="o", ms=3, label=name, **style)
+    if curves.log_x:
+        axes.set_xscale("log")
+    if curves.log_y:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel(curves.x_label)
+    axes.set_title(curves.y_label, loc="left", size=9, color=MUTED, pad=5)
+    axes.grid(True)
+    axes.legend(frameon=False, fontsize=8, loc="best")
+    return figure
+
+
+def _pairs(outcome: Outcome) -> Figure:
+    """One row for each number: the published one as a ring, ours as a dot or, where it is an interval, as a bar."""
+    rows = [r for r in outcome.rows[: outcome.charted] if _values(r)]
+    height = 1.35 + ROW * max(1, len(rows))
+    longest = max((len(r.what) for r in rows), default=10)
+    figure, axes = _figure(outcome, height, min(0.6, 0.03 + 0.0088 * longest), 0.6)
+    values = [v for r in rows for v in _values(r)]
+    spread = values and min(values) > 0 and max(values) > 12 * min(values)
+    for y, row in enumerate(rows):
+        if row.published is not None:
+            axes.plot([row.published], [y], "o", ms=7.5, mfc="none", mec=BUDGET, mew=1.3, clip_on=False)
+        ours = row.ours
+        if isinstance(ours, tuple):
+            axes.plot(ours, [y, y], "-", lw=3.2, color=BEST["color"], solid_capstyle="butt", clip_on=False)
+        elif ours is not None:
+            axes.plot([ours], [y], "o", ms=4, color=BEST["color"], clip_on=False)
+    axes.set_yticks(range(len(rows)), [r.what for r in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    if spread:
+        axes.set_xscale("log")
+    elif values and min(values) >= 0:
+        axes.set_xlim(left=0)
+    axes.grid(True, axis="x")
+    axes.tick_params(axis="y", length=0)
+    axes.text(1, 1.01, "ring: published; dot or bar: ours", transform=axes.transAxes, ha="right", va="bottom",
+              size=8, color=MUTED)  # fmt: skip
+    axes.set_xlabel("logarithmic" if spread else "")
+    return figure
+
+
+def _values(row: Row) -> list[float]:
+    ours = row.ours if isinstance(row.ours, tuple) else (row.ours,)
+    return [v for v in (row.published, *ours) if v is not None and v != float("inf")]
