@@ -240,12 +240,12 @@ Values = Mapping[str, str]
 Rule = Callable[[str, Values, Facts], Guarantee]
 
 
-def _number(values: Values, names: tuple[str, ...], default: float) -> float:
-    return next((float(values[n]) for n in names if n in values), default)
+def _number(values: Values, name: str, default: float) -> float:
+    return float(values.get(name, default))
 
 
 def _gsa(text: str, values: Values, facts: Facts) -> Guarantee:
-    alpha, first = _number(values, ("alpha",), 2.0), _number(values, ("tau0", "tau_0", "tau"), 1)
+    alpha, first = _number(values, "alpha", 2.0), _number(values, "tau0", 1)
     needs = (
         facts.burst(), facts.equal_prompts(), Assumption("alpha above 1", alpha > 1, f"growth {alpha:g}"),
         facts.shortest_output(first, "the first slice"),
@@ -255,7 +255,7 @@ def _gsa(text: str, values: Values, facts: Facts) -> Guarantee:
 
 
 def _gba(text: str, values: Values, facts: Facts) -> Guarantee:
-    alpha, first = _number(values, ("alpha",), 2.0), _number(values, ("beta",), 1)
+    alpha, first = _number(values, "alpha", 4 / 3), _number(values, "beta", 1)
     exact = facts.workload.predicted is None or np.array_equal(facts.workload.predicted, facts.workload.output_tokens)
     needs = (
         facts.burst(), facts.equal_prompts(), Assumption("alpha above 1", alpha > 1, f"growth {alpha:g}"),

@@ -67,6 +67,7 @@ class Setting:
         rows = case.rows
         return (
             0 < len(rows) <= self.most
+            and case.kv_tokens > 0
             and all(a >= 0 and s >= 0 and o >= 1 for a, s, o in rows)
             and case.alpha <= self.alpha
             and not (self.burst and any(a for a, _, _ in rows))

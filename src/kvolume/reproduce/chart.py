@@ -45,9 +45,9 @@ def _lines(outcome: Outcome, curves: Curves) -> Figure:
         style = BEST if i == 0 else {"color": COLOURS[i % len(COLOURS)], "ls": STYLES[i % len(STYLES)], "lw": 1.5}
         axes.plot(x, y, marker="o", ms=3, label=name, **style)
     if curves.log_x:
-        axes.set_xscale("log")
+        _log(axes, "x")
     if curves.log_y:
-        axes.set_yscale("log")
+        _log(axes, "y")
     else:
         axes.set_ylim(bottom=0)
     axes.set_xlabel(curves.x_label)
@@ -60,9 +60,9 @@ def _lines(outcome: Outcome, curves: Curves) -> Figure:
 def _pairs(outcome: Outcome) -> Figure:
     """One row for each number: the published one as a ring, ours as a dot or, where it is an interval, as a bar."""
     rows = [r for r in outcome.rows[: outcome.charted] if _values(r)]
-    height = 1.35 + ROW * max(1, len(rows))
+    height = 1.2 + ROW * max(1, len(rows))
     longest = max((len(r.what) for r in rows), default=10)
-    figure, axes = _figure(outcome, height, min(0.6, 0.03 + 0.0088 * longest), 0.6)
+    figure, axes = _figure(outcome, height, min(0.6, 0.03 + 0.0088 * longest), 0.45)
     values = [v for r in rows for v in _values(r)]
     spread = values and min(values) > 0 and max(values) > 12 * min(values)
     for y, row in enumerate(rows):
@@ -76,15 +76,26 @@ def _pairs(outcome: Outcome) -> Figure:
     axes.set_yticks(range(len(rows)), [r.what for r in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     if spread:
-        axes.set_xscale("log")
+        _log(axes, "x")
     elif values and min(values) >= 0:
         axes.set_xlim(left=0)
     axes.grid(True, axis="x")
     axes.tick_params(axis="y", length=0)
-    axes.text(1, 1.01, "ring: published; dot or bar: ours", transform=axes.transAxes, ha="right", va="bottom",
+    key = "ring: published; dot or bar: ours" + ("; logarithmic" if spread else "")
+    axes.text(1, 1.01, key, transform=axes.transAxes, ha="right", va="bottom",
               size=8, color=MUTED)  # fmt: skip
-    axes.set_xlabel("logarithmic" if spread else "")
     return figure
+
+
+def _log(axes: Axes, axis: str) -> None:
+    """A logarithmic axis with plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    getattr(axes, f"set_{axis}scale")("log")
+    which = getattr(axes, f"{axis}axis")
+    which.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    which.set_minor_formatter(NullFormatter())
 
 
 def _values(row: Row) -> list[float]:

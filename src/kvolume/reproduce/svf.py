@@ -47,9 +47,9 @@ def table1(options: Options) -> Outcome:
 
 NOTES = (
     (
-        "Published: the proven bound; – where there is none. Ours: from the mean ratio of random instances to the worst "
-        "ratio found by the adversary or in a trap. Means are over the lower bound, which overstates them; the worst "
-        "are over the optimum, or the best schedule known, which can only understate them."
+        "Published: the proven bound; – where there is none. Ours: from the mean ratio of random instances to the "
+        "worst ratio found by the adversary or in a trap. Means are over the lower bound, which overstates them; the "
+        "worst are over the optimum, or the best schedule known, which can only understate them."
     ),
     (
         "Theorem 3.3 is for an admission that knows the lengths; ours knows the proxies (docs, guarantees). Theorems "
@@ -124,11 +124,11 @@ PUBLISHED = {  # average and P95 of seconds per output token, tokens per second
 }
 BURST = 2000
 STAND_IN = (
-    "The clock is a roofline of the GPU's data sheet, not the machine of the paper. LMSYS: lengths drawn from published "
-    "quantiles (in words). LongBench: a stand-in, lognormal, prompts of 9,000 tokens on average and outputs of 20, "
-    "which is what the published tokens per second come to. So compare the gains: first with exact lengths, then with "
-    "those of a five-class predictor (accuracy 0.60); how well the paper's own predictor did is not known here. The "
-    "rows in seconds are with exact lengths."
+    "The clock is a roofline of the GPU's data sheet, not the machine of the paper. LMSYS: lengths drawn from "
+    "published quantiles (in words). LongBench: a stand-in, lognormal, prompts of 9,000 tokens on average and outputs "
+    "of 20, which is what the published tokens per second come to. So compare the gains: first with exact lengths, "
+    "then with those of a five-class predictor (accuracy 0.60); how well the paper's own predictor did is not known "
+    "here. The rows in seconds are with exact lengths."
 )
 
 

@@ -33,8 +33,8 @@ def _burst(lengths: list[tuple[int, int]]) -> Workload:
 
 
 def long_first(size: int) -> Trap:
-    """The instance of GSA's paper, scaled: a few long requests, then many of one token; s = 96, M = 256."""
-    return Trap("long ones first", _burst([(96, 160)] * size + [(96, 1)] * (32 * size)), 256)
+    """A few long requests, then many of one token: the shape of the instance in GSA's paper, peaks of M/2."""
+    return Trap("long ones first", _burst([(96, 160)] * size + [(96, 1)] * (32 * size)), 512)
 
 
 def wide_and_short(size: int) -> Trap:
@@ -86,7 +86,7 @@ def identical(size: int) -> Trap:
 SIZES = (2, 4, 8, 16)
 FAMILIES: dict[Callable[[int], Trap], tuple[int, ...]] = {
     long_first: SIZES, wide_and_short: SIZES, one_token: SIZES, late_crowd: SIZES, same_bit: SIZES, staircase: SIZES,
-    identical: (2, 4, 10, 100),
+    identical: (4, 10, 100),
 }  # fmt: skip
 
 
