@@ -38,10 +38,11 @@ def reproduce(
             finds = attack(policy, trials=200 if trials is None else trials, seed=seed, progress=progress)
             print(render.finds_json(policy, finds) if json else render.finds_text(policy, finds), end="")
             return
-        options = {"trials": trials, "seed": seed}
+        options: dict[str, int | None] = {"trials": trials, "seed": seed}
         if name == "all":
             took = folder.run_all(out, options, force=force, progress=progress)
-            print(render.summary_json(took) if json else render.summary(took, out), end="")
+            print(render.summary_json(took) if json else render.summary(took), end="")
+            console.paths([folder.write_page(out)], to_stderr=json)
             return
         outcome = catalogue.run(name, Options(trials, seed, progress))
     written, notes = folder.write(outcome, out, options)

@@ -25,6 +25,8 @@ def certificate_text(result: Certified) -> str:
     if result.tight is not None:
         least, rounds = digits(result.tight.mean_latency), unit(bound.unit)
         out.append(f"None that interrupts no request has one below {least} {rounds} ({result.tight.kind}).")
+    if result.svf is not None and result.svf.ratio is not None:
+        out.append(f"Before anything runs, {result.svf.sentence}")
     if result.log is not None:
         log = result.log
         mean, least = digits(log.mean_latency), digits(log.bound)

@@ -17,14 +17,17 @@ def entries(name: str | None = None) -> list[Entry]:
 
 
 def listing(found: Sequence[Entry]) -> str:
-    """One policy a line: name and summary."""
+    """Name, summary and, where something is proven, the guarantee."""
     wide = max(len(entry.id) for entry in found)
     out = []
     for entry in found:
         alias = f" (the same as {entry.alias_of})" if entry.alias_of else ""
         text = textwrap.fill(entry.summary + alias, WIDTH - wide - 2, subsequent_indent=" " * (wide + 2))
         out.append(f"{entry.id.ljust(wide)}  {text}")
-    return "\n".join([*out, "", "`kvolume policies NAME` has parameters, guarantee and paper."]) + "\n"
+        if not entry.guarantee.startswith("none"):
+            proven = textwrap.fill(f"proven: {entry.guarantee}", WIDTH - wide - 4, subsequent_indent=" " * (wide + 4))
+            out.append(f"{' ' * (wide + 2)}{proven}")
+    return "\n".join([*out, "", "`kvolume policies NAME` has parameters and paper."]) + "\n"
 
 
 def details(entry: Entry) -> str:

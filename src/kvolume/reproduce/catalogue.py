@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "svf-burst": Experiment("svf:burst", "SVF's Table 2: a burst of 2,000 requests on a server", 5),
     "svf-poisson": Experiment("svf:poisson", "SVF under Poisson arrivals on a server", 3),
     "mcsf-synthetic": Experiment("mcsf:synthetic", "MC-SF on small random instances", 90),
+    "gsa-lmsys": Experiment("gsa:lmsys", "GSA and GBA on a burst of LMSYS replies", 20),
     "gsa-trap": Experiment("gsa:trap", "the instance that is bad for the non-clairvoyant", 1),
 }
 

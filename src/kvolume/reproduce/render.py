@@ -6,7 +6,6 @@ import json
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from kvolume.report.sentence import digits
 from kvolume.reproduce.adversary import Find
@@ -89,10 +88,10 @@ def finds_json(policy: str, finds: Sequence[Find]) -> str:
     return json.dumps({"policy": policy, "finds": [f.to_dict() for f in finds]}, indent=1) + "\n"
 
 
-def summary(took: Mapping[str, float], folder: Path) -> str:
+def summary(took: Mapping[str, float]) -> str:
     """What ran and how long it took."""
     rows = [(name, f"{seconds:.0f} s" if seconds else "kept") for name, seconds in took.items()]
-    return "\n".join([*columns(rows), f"{sum(took.values()):.0f} s in all; results in {folder}"]) + "\n"
+    return "\n".join([*columns(rows), f"{sum(took.values()):.0f} s in all"]) + "\n"
 
 
 def summary_json(took: Mapping[str, float]) -> str:

@@ -5,13 +5,13 @@ A trap may carry the starts of a good schedule, where no policy of the portfolio
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from kvolume.policy.rules import staggered_slots
 from kvolume.workload import Workload
 
 Ints = npt.NDArray[np.int64]
@@ -79,7 +79,7 @@ def identical(size: int) -> Trap:
     The good schedule is the staggered pipeline of GSA's paper: request j starts in round floor(j tau / k).
     """
     tau, m, n = 32, 32 * size, 40 * size
-    k = max(k for k in range(1, m) if k * tau + k + tau - math.gcd(k, tau) <= 2 * m)
+    k = staggered_slots(0, tau, m)
     return Trap("identical requests", _burst([(0, tau)] * n), m, np.arange(n, dtype=np.int64) * tau // k)
 
 

@@ -14,7 +14,7 @@ from kvolume.study.workloads import load_source, prepare, served
 from kvolume.workload import Workload
 
 if TYPE_CHECKING:
-    from kvolume.bound import Bound, LogCertificate, Optimum
+    from kvolume.bound import Bound, Guarantee, LogCertificate, Optimum
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,7 @@ class Certified:
     bound: Bound
     log: LogCertificate | None = None
     tight: Bound | None = None  # of schedules that interrupt nobody, where the spec asks for it
+    svf: Guarantee | None = None  # in rounds of equal length
 
     def to_json(self) -> str:
         """One JSON object."""
@@ -36,6 +37,7 @@ class Certified:
                 "total_latency": self.bound.total_latency,
                 "kind": self.bound.kind,
             },
+            "guarantee": None if self.svf is None else self.svf.to_dict(),
         }  # fmt: skip
         if self.tight is not None:
             tight = self.tight
@@ -83,7 +85,7 @@ def certify(spec: CompareSpec, *, clock_given: bool = True, bound_only: bool = F
 
     A log needs a clock: raises ParameterError unless `clock_given` (or `bound_only`, which ignores finish times).
     """
-    from kvolume.bound import certify_log, lower_bound, tightest
+    from kvolume.bound import certify_log, guarantee, lower_bound, tightest
 
     reshaped = any(
         x not in (None, False) for x in (spec.load, spec.request_rate, spec.burst, spec.arrivals, spec.num_prompts)
@@ -102,7 +104,8 @@ def certify(spec: CompareSpec, *, clock_given: bool = True, bound_only: bool = F
     workload = fitting(prepare(spec), spec)
     bound = lower_bound(workload, spec.kv_tokens, clock=spec.clock)
     tight = tightest(workload, spec.kv_tokens, clock=spec.clock) if spec.bound == "tight" else None
-    return Certified(spec, workload, bound, log, tight)
+    svf = guarantee("svf", workload, spec.kv_tokens) if parse_clock(spec.clock).unit else None
+    return Certified(spec, workload, bound, log, tight, svf)
 
 
 def optimum(spec: CompareSpec, *, time_limit_s: float = 60, solver: str = "highs") -> Solved:
