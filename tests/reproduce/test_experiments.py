@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kvolume import UnknownNameError
+from kvolume import ParameterError, UnknownNameError
 from kvolume.cli import main
 from kvolume.reproduce import folder
 from kvolume.reproduce.catalogue import EXPERIMENTS, run
@@ -78,3 +78,22 @@ def test_all_keeps_what_is_there_unless_forced(tmp_path: Path) -> None:
     assert first["gsa-trap"] > 0
     assert folder.run_all(tmp_path, options, names=("gsa-trap",)) == {"gsa-trap": 0.0}
     assert folder.run_all(tmp_path, options | {"seed": 1}, names=("gsa-trap",))["gsa-trap"] > 0
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_page_of_the_docs_is_made_of_what_is_in_its_folder() -> None:
+    assert (DOCS / "reproduce.md").read_text(encoding="utf-8") == folder.page(DOCS / "reproduce")
+    assert all(folder.read(DOCS / "reproduce", name) is not None for name in EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", ["gsa-trap", "gsa-lmsys"])
+def test_a_result_of_the_docs_comes_out_again(name: str) -> None:
+    assert run(name, Options()) == folder.read(DOCS / "reproduce", name)
+
+
+def test_the_page_is_not_written_over_another(tmp_path: Path) -> None:
+    (tmp_path / "mine.md").write_text("# Mine\n", encoding="utf-8")
+    with pytest.raises(ParameterError, match="was not made by"):
+        folder.write_page(tmp_path / "mine")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kvolume.errors import missing_extra
-from kvolume.report.charts import BEST, BUDGET, COLOURS, HOUSE, INK, MUTED, STYLES, WIDTH
+from kvolume.report.charts import BEST, BUDGET, COLOURS, HOUSE, INK, KEY_LEFT, MUTED, STYLES, WIDTH
 from kvolume.reproduce.experiment import Curves, Outcome, Row
 
 if TYPE_CHECKING:
@@ -29,18 +29,20 @@ def draw(outcome: Outcome, path: Path, *, format: str = "svg") -> Path:
     return path
 
 
-def _figure(outcome: Outcome, height: float, left: float, bottom: float) -> tuple[Figure, Axes]:
+def _figure(
+    outcome: Outcome, height: float, left: float, bottom: float, right: float = 0.97
+) -> tuple[Figure, Axes]:  # fmt: skip
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height))
-    axes = figure.add_axes((left, bottom / height, 0.97 - left, 1 - (bottom + 0.72) / height))
+    axes = figure.add_axes((left, bottom / height, right - left, 1 - (bottom + 0.72) / height))
     figure.text(0.012, 1 - 0.12 / height, outcome.title, size=11, weight="bold", color=INK, va="top")
     figure.text(0.012, 1 - 0.34 / height, outcome.paper, size=8.5, color=MUTED, va="top")
     return figure, axes
 
 
 def _lines(outcome: Outcome, curves: Curves) -> Figure:
-    figure, axes = _figure(outcome, 3.9, 0.09, 0.5)
+    figure, axes = _figure(outcome, 3.9, 0.09, 0.5, KEY_LEFT)
     for i, (name, (x, y)) in enumerate(curves.lines.items()):
         style = BEST if i == 0 else {"color": COLOURS[i % len(COLOURS)], "ls": STYLES[i % len(STYLES)], "lw": 1.5}
         axes.plot(x, y, marker="o", ms=3, label=name, **style)
@@ -53,7 +55,7 @@ def _lines(outcome: Outcome, curves: Curves) -> Figure:
     axes.set_xlabel(curves.x_label)
     axes.set_title(curves.y_label, loc="left", size=9, color=MUTED, pad=5)
     axes.grid(True)
-    axes.legend(frameon=False, fontsize=8, loc="best")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure
 
 
