@@ -48,6 +48,10 @@ def test_the_trap_has_the_published_numbers() -> None:
     assert all(row.ours == row.published for row in run("gsa-trap", Options()).rows)
 
 
+def test_the_fluid_memory_is_within_three_tokens_of_the_published() -> None:
+    assert all(abs(row.ours - row.published) < 3 for row in run("wait-fluid", Options()).rows)
+
+
 def test_mc_sf_lies_within_its_interval_and_a_seed_repeats() -> None:
     first, again = (run("mcsf-synthetic", Options(trials=1, seed=3)) for _ in range(2))
     assert first == again
@@ -88,7 +92,7 @@ def test_the_page_of_the_docs_is_made_of_what_is_in_its_folder() -> None:
     assert all(folder.read(DOCS / "reproduce", name) is not None for name in EXPERIMENTS)
 
 
-@pytest.mark.parametrize("name", ["gsa-trap", "gsa-lmsys"])
+@pytest.mark.parametrize("name", ["gsa-trap", "gsa-lmsys", "wait-fluid"])
 def test_a_result_of_the_docs_comes_out_again(name: str) -> None:
     assert run(name, Options()) == folder.read(DOCS / "reproduce", name)
 

@@ -25,6 +25,9 @@ EXPERIMENTS = {
     "mcsf-synthetic": Experiment("mcsf:synthetic", "MC-SF on small random instances", 90),
     "gsa-lmsys": Experiment("gsa:lmsys", "GSA and GBA on a burst of LMSYS replies", 20),
     "gsa-trap": Experiment("gsa:trap", "the instance that is bad for the non-clairvoyant", 1),
+    "wait-fluid": Experiment("wait:fluid", "the KV tokens of WAIT's fluid equilibrium", 1),
+    "wait-single": Experiment("wait:single", "WAIT's sustainable rate for p512d20", 20),
+    "wait-two-type": Experiment("wait:two_type", "the same for 70% p512d20 and 30% p512d50", 20),
 }
 
 
