@@ -16,6 +16,7 @@ FINDS = Path(__file__).parents[1] / "tests" / "reproduce" / "finds.json"
 POLICIES = (
     "svf", "svf:share=0.3", "fair-svf", "one-bit:rule=worst-case", "one-bit", "sjf", "fcfs", "vllm", "peak",
     "gsa", "gsa:tau0=8", "gsa-spec", "gba", "gba-d", "wait", "nested-wait",
+    "a-min", "a-max", "sorted-f",
 )  # fmt: skip
 COLUMNS = ("burst, peaks <= M/2", "burst, any peaks", "burst, equal prompts, peaks <= M/2", "arrivals over time")
 TRIALS = 200

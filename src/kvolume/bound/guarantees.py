@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kvolume.bound.fits import check_fits
-from kvolume.bound.ratios import a_max_ratio, gba_ratio, gsa_ratio, one_bit_ratio, svf_ratio
+from kvolume.bound.ratios import gba_ratio, gsa_ratio, one_bit_ratio, svf_ratio
 from kvolume.clock import UNIT
 from kvolume.engine import simulate
 from kvolume.engine.instance import Instance, prepare
@@ -273,20 +273,12 @@ def _sps(text: str, values: Values, facts: Facts) -> Guarantee:
     return Guarantee(text, "2", "GSA, arXiv 2601.22996", 2.0, (facts.burst(), facts.equal_prompts(), same))
 
 
-def _interval(facts: Facts) -> tuple[float, Assumption]:
-    """The least ratio of lower to upper bound, and whether both are known and true."""
-    w = facts.workload
-    if w.lower is None or w.upper is None:
-        return 1.0, Assumption("an interval for each output (columns lower and upper)", False, "there is none")
-    inside = bool(((w.lower <= w.output_tokens) & (w.output_tokens <= w.upper)).all())
-    ratio = float((w.lower / w.upper).min())
-    return ratio, Assumption("outputs within their intervals", inside, f"l/u = {ratio:.3g}" if inside else "some leave")
-
-
 def _a_max(text: str, values: Values, facts: Facts) -> Guarantee:
-    ratio, interval = _interval(facts)
-    needs = (facts.burst(), facts.equal_prompts(), interval, facts.large_memory())
-    return Guarantee(text, "(1/a)(1 + 1/a)/2", "A-max, arXiv 2508.14544", a_max_ratio(ratio), needs)
+    """The paper's ratio is 1 at l = u, where A-max is MC-SF, which is not optimal (docs/guarantees.md)."""
+    return Guarantee(
+        text, "the paper's (1/a)(1 + 1/a)/2, a = l/u, can only be against MC-SF with known lengths",
+        "A-max, arXiv 2508.14544", None,
+    )  # fmt: skip
 
 
 def _a_min(text: str, values: Values, facts: Facts) -> Guarantee:

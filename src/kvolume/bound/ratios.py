@@ -51,5 +51,5 @@ def gsa_ratio(alpha: float, large_memory: bool = False) -> float:
 
 
 def a_max_ratio(lower_over_upper: float) -> float:
-    """A-max with outputs known within [l, u], a = l/u: (1/a)(1 + 1/a)/2 (arXiv 2508.14544)."""
+    """A-max with outputs within [l, u], a = l/u, against MC-SF with known lengths: (1/a)(1 + 1/a)/2 (2508.14544)."""
     return (1 + 1 / lower_over_upper) / (2 * lower_over_upper)

@@ -29,6 +29,7 @@ STEPS = 60  # of local search after each random start
 MOST_NODES = 300_000  # of branch and bound for one instance; beyond, the instance is passed over
 EQUAL = ("gsa", "gsa-spec", "gba", "gba-d", "sps", "a-max", "a-min")  # defined for one prompt length only
 INTERVALS = ("a-max", "a-min")
+SLOW, MOST_SLOW = ("sorted-f", "sorted-lp", "lp-swap"), 150  # run in plain Python; requests of a trap for them
 SLACK = 1e-9
 Progress = Callable[[str, int, int], None]
 
@@ -173,9 +174,11 @@ def _shrink(planner: Planner, setting: Setting, least: float, case: Case) -> Cas
 
 # ---------------------------------------------------------------- traps
 def _fitting(policy: str) -> Iterator[Trap]:
-    """The traps on which a policy is defined."""
+    """The traps on which a policy is defined, and that it can run in seconds."""
     name = parse_spec(policy, "policy")[0]
     for trap in traps():
+        if name in SLOW and len(trap.workload) > MOST_SLOW:
+            continue
         if name not in EQUAL or not np.ptp(trap.workload.prompt_tokens):
             yield trap
 

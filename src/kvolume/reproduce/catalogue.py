@@ -28,6 +28,8 @@ EXPERIMENTS = {
     "wait-fluid": Experiment("wait:fluid", "the KV tokens of WAIT's fluid equilibrium", 1),
     "wait-single": Experiment("wait:single", "WAIT's sustainable rate for p512d20", 20),
     "wait-two-type": Experiment("wait:two_type", "the same for 70% p512d20 and 30% p512d50", 20),
+    "sorted-f": Experiment("sorted_f:compared", "Sorted-F and its relatives on unequal prompts", 20),
+    "amin-intervals": Experiment("intervals:intervals", "A-min and A-max where only intervals are known", 5),
 }
 
 
