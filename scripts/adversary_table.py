@@ -19,7 +19,7 @@ POLICIES = (
     "a-min", "a-max", "sorted-f",
 )  # fmt: skip
 COLUMNS = ("burst, peaks <= M/2", "burst, any peaks", "burst, equal prompts, peaks <= M/2", "arrivals over time")
-TRIALS = 200
+TRIALS = 100
 
 
 def cell(find: Find | None) -> str:
