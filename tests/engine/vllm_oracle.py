@@ -14,6 +14,7 @@ from kvolume.engine.serving import Step
 from kvolume.engine.serving_config import ServingConfig
 from kvolume.policy.rules import draft_accepted
 from kvolume.vllm.harness import fitting
+from kvolume.vllm.oracle import prompt
 
 MODEL = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 259, "hidden_size": 64,
@@ -99,16 +100,6 @@ def make(config: ServingConfig, kv_tokens: int, policy: str, longest: int, plug_
     )  # fmt: skip
     scheduler.num_lookahead_tokens = config.num_lookahead_tokens  # n-gram drafts need none, others do
     return scheduler
-
-
-def prompt(i: Instance, j: int) -> list[int]:
-    """Token ids of the prompt of the j-th to arrive: equal in prefix blocks with equal ids, else its own."""
-    own = [(1 << 40) + (j << 20) + k for k in range(int(i.prompt[j]))]
-    if i.prefix is not None:
-        ids = i.prefix.ids[i.prefix.offsets[j] : i.prefix.offsets[j + 1]].tolist()
-        shared = [x * i.prefix.tokens + k for x in ids for k in range(i.prefix.tokens)]
-        own[: len(shared)] = shared[: len(own)]
-    return own
 
 
 def _request(i: Instance, j: int, config: ServingConfig) -> Any:

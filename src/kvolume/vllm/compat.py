@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from kvolume.clock import Caps
 from kvolume.policy.rules import MOST_SHARED_BLOCKS
 
 TESTED = ((0, 20), (0, 33))
@@ -99,6 +100,13 @@ def whole_context_groups(scheduler: Any) -> list[str]:
 def usable_blocks(scheduler: Any) -> int:
     """Blocks that requests can have: one of the pool is the null block."""
     return int(scheduler.kv_cache_manager.block_pool.num_gpu_blocks) - 1
+
+
+def caps(scheduler: Any) -> Caps:
+    """What a step of this engine has at most."""
+    config = scheduler.vllm_config.scheduler_config
+    tokens = usable_blocks(scheduler) * int(scheduler.block_size)
+    return Caps(tokens, int(config.max_num_seqs), int(config.max_num_batched_tokens))
 
 
 def used_blocks(scheduler: Any) -> int:

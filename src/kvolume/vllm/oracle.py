@@ -67,7 +67,7 @@ class Oracle:
         self.stay_of: dict[str, list[int]] = {}
         self.segments: list[tuple[int, int]] = []
         self.gaps: Counter[int] = Counter()
-        self.passes = self.computed = self.recomputed = self.kv_token_ticks = 0
+        self.passes = self.computed = self.recomputed = self.cached = self.kv_token_ticks = 0
 
     def step(self) -> bool:
         """One call of vLLM's scheduler and its forward pass; False at the end."""
@@ -96,7 +96,7 @@ class Oracle:
     def join(self) -> None:
         """The next request arrives."""
         j = self.arrived
-        request = self.requests[str(j)] = _request(self.i, j)
+        request = self.requests[str(j)] = _request(self.i, j, self.config)
         self.scheduler.add_request(request)
         self.joined[j] = self.now
         self.arrived += 1
@@ -109,6 +109,7 @@ class Oracle:
         cached = int(request.num_computed_tokens) - tokens  # of its prefix
         self.prefilling[name] = cached, int(request.num_tokens)
         self.held += cached
+        self.cached += cached
         if self.start[j] == NEVER:
             self.start[j], self.start_step[j] = self.tick, self.now
         self.stay_of[name] = [j, self.now, NEVER, int(request.num_output_tokens)]
@@ -214,7 +215,7 @@ class Oracle:
             self.start, self.first, self.finish, self.evicted, self.start_step > self.joined,
             Episodes(*np.array(self.stays, np.int64).reshape(-1, 4).T),
             Segments(*np.array(self.segments, np.int64).reshape(-1, 2).T), self.kv_token_ticks,
-            self.done == len(self.i), Served(gaps, self.passes, self.computed, self.recomputed),
+            self.done == len(self.i), Served(gaps, self.passes, self.computed, self.recomputed, self.cached),
         )  # fmt: skip
 
 
@@ -227,28 +228,44 @@ def _scheduler(i: Instance, config: ServingConfig) -> Any:
     set_by_hand = sorted(name for name in os.environ if name in ("KVOLUME_POLICY", "KVOLUME_MODE"))
     if set_by_hand:
         raise ParameterError(f"The engine 'vllm' takes the policy as given: unset {' and '.join(set_by_hand)}.")
+    if config.num_speculative_tokens:
+        raise ParameterError("The engine 'vllm' makes no drafts: use num_speculative_tokens=0, or --engine serving.")
     name = check_servable(i.policy).name
     if name != STOCK:
         carried(name)
-    settings = {"mode": "off"} if name == STOCK else {"policy": name, "preempted_first": False}
+    settings = {"mode": "off"} if name == STOCK else {"policy": name, "preempted_first": False, "clock": i.clock.name}
     longest = int((i.prompt + i.output).max())
     return harness.make(
         Scheduler, kv_blocks=i.kv_tokens // config.block_size, block=config.block_size,
         max_num_seqs=config.max_num_seqs, token_budget=config.max_num_batched_tokens, max_model_len=longest,
-        settings=settings, enable_chunked_prefill=config.enable_chunked_prefill,
+        settings=settings, caching=config.enable_prefix_caching, enable_chunked_prefill=config.enable_chunked_prefill,
         long_prefill_token_threshold=config.long_prefill_token_threshold,
         scheduler_reserve_full_isl=config.scheduler_reserve_full_isl, watermark=config.watermark,
     )  # fmt: skip
 
 
-def _request(i: Instance, j: int) -> Any:
-    """The j-th to arrive. No two tokens of a prompt are told apart: without prefix caching nobody looks at them."""
+def prompt(i: Instance, j: int) -> list[int]:
+    """Token ids of the prompt of the j-th to arrive: equal in prefix blocks with equal ids, else its own."""
+    own = list(range(start := (1 << 40) + (j << 24), start + int(i.prompt[j])))
+    if i.prefix is not None:
+        ids = i.prefix.ids[i.prefix.offsets[j] : i.prefix.offsets[j + 1]].tolist()
+        shared = [x * i.prefix.tokens + k for x in ids for k in range(i.prefix.tokens)]
+        own[: len(shared)] = shared[: len(own)]
+    return own
+
+
+def _request(i: Instance, j: int, config: ServingConfig) -> Any:
+    """The j-th to arrive. Without prefix caching nobody looks at the tokens of its prompt."""
     from vllm.sampling_params import SamplingParams
+    from vllm.utils.hashing import sha256
+    from vllm.v1.core.kv_cache_utils import get_request_block_hasher
     from vllm.v1.request import Request
 
     hint = {"predicted_output_len": int(i.guess[j])}
+    caching = config.enable_prefix_caching
     return harness.fitting(
-        Request, request_id=str(j), prompt_token_ids=[0] * int(i.prompt[j]), pooling_params=None, eos_token_id=None,
-        arrival_time=float(i.arrival[j]),
+        Request, request_id=str(j), pooling_params=None, eos_token_id=None, arrival_time=float(i.arrival[j]),
+        prompt_token_ids=prompt(i, j) if caching else [0] * int(i.prompt[j]),
         sampling_params=SamplingParams(max_tokens=int(i.output[j]), ignore_eos=True, temperature=0.0, extra_args=hint),
+        block_hasher=get_request_block_hasher(config.block_size, sha256) if caching else None,
     )  # fmt: skip

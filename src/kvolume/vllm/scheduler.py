@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from kvolume.clock import parse_clock
 from kvolume.errors import KvolumeError, ParameterError
 from kvolume.policy import Arrival, Greedy, LargestVolume, ShortestOutput
 from kvolume.vllm import compat, settings
@@ -37,6 +38,7 @@ class Layer:
         self.book = Book(
             policy, self.lengths, self.guard, compat.usable_blocks(scheduler) * int(scheduler.block_size),
             lambda: self.clock(), shared, compat.by_priority(scheduler), int(scheduler.max_model_len),
+            caps=compat.caps(scheduler), costs=parse_clock(given.clock),
         )  # fmt: skip
         refuse(scheduler, given)
         self.queue = PolicyQueue(self.book, policy, preempted_first=given.preempted_first)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from kvolume.clock import parse_clock
 from kvolume.errors import ParameterError, unknown_name
 from kvolume.policy import ArrivalShare, LargestVolume, Latest, Policy, parse
 from kvolume.policy.order import Order
@@ -35,6 +36,7 @@ class Settings:
     slice_ratio: float = 2.0  # ... and its next slice is longer by this factor
     wait_for: int = 0  # > 0: while anything runs, admit only when so many wait (WAIT, arXiv 2504.11320), ...
     wait_timeout_s: float = 1.0  # ... or the oldest has waited this long
+    clock: str = "linear"  # what a step costs, for orders that weigh memory, slots and prefill (dominant)
     step_log: str = ""  # a file that every step and its duration is appended to, for `kvolume fit clock`
 
     def __post_init__(self) -> None:
@@ -46,6 +48,7 @@ class Settings:
         number(self.wait_for, "wait_for", WHAT, low=0, high=10**7, integer=True)
         number(self.wait_timeout_s, "wait_timeout_s", WHAT, low=0, high=3600)
         carried(self.policy)
+        parse_clock(self.clock)
 
     def planner(self) -> Policy:
         """The policy object: the simulator's own."""
