@@ -14,7 +14,7 @@ from kvolume.reproduce.adversary import Find, attack
 
 FINDS = Path(__file__).parents[1] / "tests" / "reproduce" / "finds.json"
 POLICIES = (
-    "svf", "svf:share=0.3", "fair-svf", "one-bit:rule=worst-case", "one-bit", "sjf", "fcfs", "vllm", "peak",
+    "svf", "svf:share=0.3", "fair-svf", "easy-svf", "one-bit:rule=worst-case", "one-bit", "sjf", "fcfs", "vllm", "peak",
     "gsa", "gsa:tau0=8", "gsa-spec", "gba", "gba-d", "wait", "nested-wait",
     "a-min", "a-max", "sorted-f",
 )  # fmt: skip

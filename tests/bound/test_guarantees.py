@@ -18,12 +18,12 @@ from kvolume.bound.ratios import (
     poisson_ratio,
     svf_ratio,
 )
-from kvolume.policy import catalogue
+from kvolume.policy import LookAhead, Policy, Volume, catalogue
 from kvolume.reproduce.exact import tiny_optimum
 
 ATTACKED = (
     "svf", "svf:share=0.3", "svf:aging=log", "sjf", "fcfs", "random", "longest-first", "peak", "fair-svf",
-    "one-bit:rule=worst-case", "one-bit:rule=worst-case,T=30",
+    "easy-svf", "dominant", "one-bit:rule=worst-case", "one-bit:rule=worst-case,T=30",
 )  # fmt: skip
 BURST = Workload([0] * 4, [1, 5, 2, 0], [3, 1, 4, 2])
 
@@ -65,6 +65,7 @@ def test_on_equal_prompts_the_shortest_output_has_the_smallest_volume_and_so_its
         ("svf", 6, "the proof needs every peak below M, and the largest is 1 M"),
         ("fair-svf", 12, "the proof needs look-ahead admission, and it is greedy"),
         ("svf:backfill=2", 12, "a queue served strictly in order, and 2 misfits may be passed over"),
+        ("easy-svf", 12, "a queue served strictly in order, and this policy may serve it otherwise"),
         ("fcfs", 12, "the smallest volume first, and here one of volume 9 goes before one of 6"),
         ("one-bit", 12, "the proof needs rule=worst-case, and the rule is empirical"),
         ("one-bit:rule=worst-case,T=3", 12, "T no smaller than the longest output, and T = 3"),
@@ -91,6 +92,16 @@ def test_what_a_first_slice_may_be() -> None:
     assert guarantee("gsa:tau0=3", equal, 30).ratio == 64
     assert "first slice is 4, the shortest output 3" in guarantee("gsa:tau0=4", equal, 30).sentence
     assert guarantee("sps", equal.take([1, 2]), 30).ratio == 2
+
+
+class Eager(LookAhead):
+    def admits(self, request: object, state: object) -> bool:
+        return False
+
+
+def test_a_subclass_of_a_known_rule_is_not_trusted() -> None:
+    assert guarantee(Policy(Volume(), name="mine"), BURST, 12).ratio == 5
+    assert guarantee(Policy(Volume(), Eager(), name="mine"), BURST, 12).ratio is None
 
 
 def test_a_proof_in_the_limit_gives_no_ratio() -> None:

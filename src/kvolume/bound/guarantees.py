@@ -19,7 +19,7 @@ from kvolume.clock import UNIT
 from kvolume.engine import simulate
 from kvolume.engine.instance import Instance, prepare
 from kvolume.geometry import peak, volume
-from kvolume.policy import ArrivalShare, LookAhead, Planner, Policy, catalogue, find, parse
+from kvolume.policy import ArrivalShare, LookAhead, Order, Planner, Policy, catalogue, find, parse
 from kvolume.policy.rules import raised
 from kvolume.predict import OneBit
 from kvolume.text import parse_spec
@@ -155,17 +155,15 @@ def guarantee(policy: str | Planner, workload: Workload, kv_tokens: int) -> Guar
 
 # ---------------------------------------------------------------- policies of three answers
 def _three_answers(planner: Policy) -> list[Assumption]:
-    """What the waiting lemma of the SVF paper needs of a policy."""
-    admission = planner.admission.name
+    """What the waiting lemma of the SVF paper needs of a policy: its own classes, since a subclass may do otherwise."""
+    looks, order = type(planner.admission) is LookAhead, type(planner.order)
+    strict = "" if planner.backfill == 0 else f"{planner.backfill} misfits may be passed over"
+    if type(planner) is not Policy or not (order is ArrivalShare or order.queue is Order.queue):
+        strict = "this policy may serve it otherwise"
     return [
-        Assumption("look-ahead admission", isinstance(planner.admission, LookAhead), _other(admission, "look-ahead")),
-        Assumption("a queue served strictly in order", planner.backfill == 0,
-                   f"{planner.backfill} misfits may be passed over" if planner.backfill else ""),
-    ]  # fmt: skip
-
-
-def _other(got: str, wanted: str) -> str:
-    return "" if got == wanted else f"it is {got}"
+        Assumption("look-ahead admission", looks, "" if looks else f"it is {planner.admission.name}"),
+        Assumption("a queue served strictly in order", not strict, strict),
+    ]
 
 
 def _smallest_first(text: str, planner: Policy, facts: Facts) -> Guarantee:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kvolume.errors import missing_extra
-from kvolume.report.charts import BEST, BUDGET, COLOURS, HOUSE, INK, KEY_LEFT, MUTED, STYLES, WIDTH
+from kvolume.report.house import BEST, BUDGET, COLOURS, INK, KEY_LEFT, MUTED, STYLES, WIDTH, formatter, house, save
 from kvolume.reproduce.experiment import Curves, Outcome, Row
 
 if TYPE_CHECKING:
@@ -16,17 +15,11 @@ if TYPE_CHECKING:
 ROW = 0.24  # inches that a row of numbers takes
 
 
-def draw(outcome: Outcome, path: Path, *, format: str = "svg") -> Path:
+def draw(outcome: Outcome, path: Path) -> Path:
     """Write the chart of an outcome. Raises MissingExtraError."""
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        raise missing_extra("Drawing charts", "plot", "matplotlib") from None
-    with mpl.rc_context(HOUSE):
+    with house():
         figure = _lines(outcome, outcome.curves) if outcome.curves is not None else _pairs(outcome)
-        metadata = {"Date": None, "Creator": "kvolume"} if format == "svg" else None
-        figure.savefig(path, format=format, metadata=metadata, dpi=110)
-    return path
+    return save(figure, path)
 
 
 def _figure(
@@ -91,12 +84,12 @@ def _pairs(outcome: Outcome) -> Figure:
 
 def _log(axes: Axes, axis: str) -> None:
     """A logarithmic axis with plain numbers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     getattr(axes, f"set_{axis}scale")("log")
     which = getattr(axes, f"{axis}axis")
     which.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    which.set_major_formatter(formatter())
     which.set_minor_formatter(NullFormatter())
 
 

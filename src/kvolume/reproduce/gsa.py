@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kvolume.bound import lower_bound
+from kvolume.bound import tightest
 from kvolume.engine import simulate
 from kvolume.reproduce.experiment import Curves, Options, Outcome, Row
 from kvolume.workload import Workload
@@ -63,7 +63,7 @@ def lmsys(options: Options) -> Outcome:
             for n in SIZES:
                 options.tell("gsa-lmsys", SIZES.index(n), len(SIZES))
                 w = lmsys_instance(n, powers, options.seed)
-                bound = lower_bound(w, m).total_latency
+                bound = tightest(w, m).total_latency
                 for name, policy in policies(powers).items():
                     ratio = float(simulate(w, policy, kv_tokens=m).latency.sum()) / bound
                     if powers and m == BUDGETS[0]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from kvolume.bound import lower_bound
+from kvolume.bound import tightest
 from kvolume.engine import simulate
 from kvolume.reproduce.best_known import by_local_search
 from kvolume.reproduce.experiment import Options, Outcome, Row
@@ -36,7 +36,7 @@ def synthetic(options: Options) -> Outcome:
             w, m = MODELS[model](np.random.default_rng([options.seed, trial, len(model)]))
             total = int(simulate(w, "mc-sf", kv_tokens=m).latency.sum())
             over_best.append(total / by_local_search(w, m, steps=STEPS, seed=trial).total_latency)
-            over_bound.append(total / lower_bound(w, m).total_latency)
+            over_bound.append(total / tightest(w, m).total_latency)
         rows.append(Row(f"{model}: mean of MC-SF over the optimum", mean, _ends(np.mean, over_best, over_bound)))
         rows.append(Row(f"{model}: worst of MC-SF over the optimum", worst, _ends(np.max, over_best, over_bound)))
     return Outcome(

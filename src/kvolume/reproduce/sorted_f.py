@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kvolume.bound import lower_bound
+from kvolume.bound import tightest
 from kvolume.engine import simulate
 from kvolume.reproduce.exact import tiny_optimum
 from kvolume.reproduce.experiment import Options, Outcome, Row
@@ -53,7 +53,7 @@ def compared(options: Options) -> Outcome:
     rows = [Row(f"small: {name} over the optimum", 48 if name == "Sorted-F" else None, (float(np.mean(r)), max(r)))
             for name, r in ratios.items()]  # fmt: skip
     w = large_instance(options.seed)
-    bound = lower_bound(w, BUDGET).total_latency
+    bound = tightest(w, BUDGET).total_latency
     rows += [
         Row(f"large: {name} over the bound", None, float(simulate(w, policy, kv_tokens=BUDGET).latency.sum()) / bound)
         for name, policy in POLICIES.items() if policy not in ("sorted-lp", "lp-swap")
