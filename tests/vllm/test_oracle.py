@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kvolume import ParameterError, ServingConfig, Workload, simulate
+from kvolume import ParameterError, ServingConfig, Workload, compare, simulate
 from kvolume.engine.result import Result
 
 pytestmark = pytest.mark.usefixtures("harness")
@@ -62,3 +62,12 @@ def test_a_policy_from_the_environment_is_refused(monkeypatch: pytest.MonkeyPatc
     workload, kv_tokens, config = random_case(0)
     with pytest.raises(ParameterError, match="KVOLUME_POLICY"):
         simulate(workload, "svf", kv_tokens=kv_tokens, clock=CLOCK, engine="vllm", serving=config)
+
+
+def test_compare_runs_on_the_installed_scheduler_with_its_metrics_and_bound() -> None:
+    study = compare(
+        Workload.synthetic("azure2023_conv", 40).burst(), ("vllm", "svf:admission=greedy"), kv_tokens=20_000,
+        clock=CLOCK, engine="vllm", goodput="ttft:500",
+    )  # fmt: skip
+    assert all(row["ratio_to_bound"] >= 1 for row in study.rows)
+    assert [row["completed"] for row in study.served_rows] == [40, 40]

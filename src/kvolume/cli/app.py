@@ -177,8 +177,8 @@ class Engine:
     """The options that say what serves the workload, and which numbers are wanted of it."""
 
     engine: Annotated[
-        Literal["auto", "rounds", "leap", "serving", "serving-steps"],
-        Parameter(help="Rounds by the specification or the fast kernel, or a server that does what vLLM does."),
+        Literal["auto", "rounds", "leap", "serving", "serving-steps", "vllm"],
+        Parameter(help="Rounds, a server that does what vLLM does, or the installed vLLM's own scheduler."),
     ] = "auto"
     serving: Serving = ""
     goodput: Annotated[

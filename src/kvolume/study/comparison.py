@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvolume.clock import budget, parse_clock
 from kvolume.study.defaults import DEFAULT_POLICIES, DEFAULT_SOURCE
-from kvolume.study.spec import CompareSpec, version
+from kvolume.study.spec import SERVERS, CompareSpec, version
 from kvolume.study.workloads import prepare, served, shape
 from kvolume.workload import Workload
 
@@ -74,8 +74,8 @@ class Comparison:
 
     @cached_property
     def served_rows(self) -> list[dict[str, Any]]:
-        """What `vllm bench serve` would report of each policy; empty unless the engine is 'serving'."""
-        if not self.spec.engine.startswith("serving"):
+        """What `vllm bench serve` would report of each policy; empty unless the engine does what vLLM does."""
+        if self.spec.engine not in SERVERS:
             return []
         from kvolume.engine.metrics import parse_goodput, serving_metrics
 
@@ -216,7 +216,7 @@ def run(spec: CompareSpec, workload: Workload | None = None, *, progress: Progre
 
 def _served_by(spec: CompareSpec) -> tuple[int, ServingConfig | None]:
     """The budget, in whole blocks where vLLM's scheduler serves, and that scheduler's options."""
-    if not spec.engine.startswith("serving"):
+    if spec.engine not in SERVERS:
         return spec.kv_tokens, None
     from kvolume.engine.serving_config import check_servable, parse_serving, whole_blocks
     from kvolume.policy import parse

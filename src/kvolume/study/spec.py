@@ -14,7 +14,8 @@ from kvolume.errors import InputError, ParameterError, unknown_name
 from kvolume.study.defaults import DEFAULT_KV_TOKENS, DEFAULT_POLICIES, DEFAULT_SOURCE, MOST_KV_TOKENS
 
 BOUNDS = ("fast", "tight")
-ENGINES = ("auto", "rounds", "leap", "serving", "serving-steps")
+SERVERS = ("serving", "serving-steps", "vllm")  # engines that do what vLLM does
+ENGINES = ("auto", "rounds", "leap", *SERVERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class CompareSpec:
         if self.engine not in ENGINES:
             raise unknown_name("engine", self.engine, ENGINES)
         _check_serving(self)
-        check_bound(self.bound, parse_clock(self.clock), serving=self.engine.startswith("serving"))
+        check_bound(self.bound, parse_clock(self.clock), serving=self.engine in SERVERS)
         _check_arrivals(self.arrivals)
         _check_policies(self.policies)
         if self.predict is not None:
@@ -191,7 +192,7 @@ def _check_policies(policies: tuple[str, ...]) -> None:
 
 
 def _check_serving(spec: CompareSpec) -> None:
-    if not spec.engine.startswith("serving"):
+    if spec.engine not in SERVERS:
         for name in ("serving", "goodput", "percentile_metrics", "metric_percentiles"):
             if getattr(spec, name):
                 option = f"--{name.replace('_', '-')}"
