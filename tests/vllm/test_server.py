@@ -146,12 +146,12 @@ def test_a_killed_engine_leaves_no_client_hanging(which: str, own_process: dict[
     if which == "kvolume":
         command = [sys.executable, "-m", "kvolume", "serve", "--", model, *FLAGS]
     with server(command, own_process, tmp_path / "log") as (url, process):
+        children = psutil.Process(process.pid).children(recursive=True)
+        engine = [c for c in children if "EngineCore" in " ".join(c.cmdline()) or "EngineCore" in c.name()]
+        assert engine
         with ThreadPoolExecutor(12) as pool:
             answers = [pool.submit(post, url, {"prompt": "a" * 200, "max_tokens": 300}, 60) for _ in range(12)]
             time.sleep(0.3)
-            children = psutil.Process(process.pid).children(recursive=True)
-            engine = [c for c in children if "EngineCore" in " ".join(c.cmdline()) or "EngineCore" in c.name()]
-            assert engine
             begin = time.monotonic()
             engine[0].kill()
             statuses = []
