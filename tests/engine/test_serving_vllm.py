@@ -111,6 +111,7 @@ def test_every_step_is_vllms_on_a_real_trace(name: str, kv_tokens: int, traces: 
     config = ServingConfig(max_num_batched_tokens=2048, enable_prefix_caching=False)
     it = Case(w.take(np.flatnonzero(w.prompt_tokens > 0)), kv_tokens, config)
     steps, preemptions = compare_steps(it, name, "fcfs", longest=1 << 15, clock=parse_clock("linear"), most=10**6)
+    assert steps > len(it.workload)  # compare_steps has compared each of them
     print(f"{name}, {kv_tokens} KV tokens: {steps} steps, {preemptions} preemptions, all equal")
 
 
@@ -122,4 +123,5 @@ def test_every_step_is_vllms_on_a_real_trace_with_common_beginnings(policy: str,
     it = Case(Workload.read(traces / "mooncake_conversation.parquet").slice(0, 150), kv_tokens, ServingConfig())
     steps, preemptions = compare_steps(it, "mooncake", "fcfs", policy, longest=1 << 18, clock=parse_clock("linear"),
                                        most=10**6)  # fmt: skip
+    assert steps > len(it.workload)
     print(f"mooncake, {policy}, {kv_tokens} KV tokens: {steps} steps, {preemptions} preemptions, all equal")

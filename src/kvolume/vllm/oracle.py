@@ -19,7 +19,7 @@ from kvolume.engine.result import NEVER, Episodes, Run, Segments
 from kvolume.engine.served import Gaps, Served
 from kvolume.engine.serving_config import ServingConfig, check_servable
 from kvolume.engine.watch import Progress
-from kvolume.errors import ParameterError, missing_extra
+from kvolume.errors import MissingExtraError, ParameterError
 from kvolume.geometry import attention_pairs
 from kvolume.policy.rules import PATIENCE
 from kvolume.vllm import harness
@@ -224,7 +224,9 @@ def _scheduler(i: Instance, config: ServingConfig) -> Any:
     try:
         import vllm  # noqa: F401
     except ImportError:
-        raise missing_extra("engine 'vllm'", "vllm", "vLLM") from None
+        raise MissingExtraError(
+            "The engine 'vllm' needs vLLM, which is not installed. Install it with: pip install vllm"
+        ) from None
     set_by_hand = sorted(name for name in os.environ if name in ("KVOLUME_POLICY", "KVOLUME_MODE"))
     if set_by_hand:
         raise ParameterError(f"The engine 'vllm' takes the policy as given: unset {' and '.join(set_by_hand)}.")
